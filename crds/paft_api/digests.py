@@ -1,0 +1,95 @@
+"""Digests: the identity of work. Equal digests mean that one result serves both.
+
+A stage digest covers what changes the mathematics and leaves out what does not: resources, micro batch, image,
+credentials, endpoint, intervals, retention and attempts.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+from paft_api.spec.data import DataSource
+from paft_api.spec.merge import MergeMethod, MergeSpec
+from paft_api.spec.preference import PreferenceSpec
+from paft_api.spec.sft import SftSpec
+from paft_api.spec.training import TrainingSpec
+from paft_api.stages import StageName
+
+FORMAT_VERSION = 1
+"""Raised when the same inputs would give other bytes."""
+
+_NOT_MATHEMATICS = {"micro_batch_size", "gradient_checkpointing", "save_steps", "eval_steps", "keep"}
+
+
+def digest_of(document: Mapping[str, object] | Sequence[object]) -> str:
+    """`sha256:` of the canonical JSON (sorted keys, no blanks) of a document."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_set_digest(sha256_by_name: Mapping[str, str]) -> str:
+    """Digest of a folder from the SHA-256 of each file."""
+    return digest_of({"files": dict(sha256_by_name)})
+
+
+def data_digest(files: Sequence[tuple[DataSource, Sequence[tuple[str, str]]]]) -> str:
+    """Digest of training data: for each source its format and the (name, SHA-256) of its files in reading order.
+
+    Addresses are left out: the same rows at another place are the same data.
+    """
+    return digest_of([[source.format, [sha256 for _, sha256 in names]] for source, names in files])
+
+
+def sft_digest(spec: SftSpec, *, base_digest: str, chat_template: str | None, data: str) -> str:
+    """Stage digest of the supervised arm."""
+    l1: Mapping[str, object] = spec.l1.to_document() if spec.l1.mode != "none" else {"mode": "none"}
+    return digest_of(
+        {
+            "format": FORMAT_VERSION,
+            "stage": StageName.SFT,
+            "base": base_digest,
+            "chatTemplate": chat_template,
+            "data": data,
+            "l1": l1,
+            "lora": spec.lora.to_document(),
+            "training": _mathematics(spec.training),
+        }
+    )
+
+
+def preference_digest(spec: PreferenceSpec, *, base_digest: str, chat_template: str | None, data: str) -> str:
+    """Stage digest of the alignment arm."""
+    return digest_of(
+        {
+            "format": FORMAT_VERSION,
+            "stage": StageName.PREFERENCE,
+            "base": base_digest,
+            "chatTemplate": chat_template,
+            "data": data,
+            "method": spec.method,
+            "dpo": spec.dpo.to_document(),
+            "lora": spec.lora.to_document(),
+            "training": _mathematics(spec.training),
+        }
+    )
+
+
+def recipe_digest(spec: MergeSpec, *, base_digest: str, sft_adapter: str, preference_adapter: str) -> str:
+    """Digest of a merge: equal recipes write equal bytes. It is the stage digest of the merge."""
+    options: dict[str, object] = {"method": spec.method, "weights": [entry.to_document() for entry in spec.weights]}
+    if spec.method is MergeMethod.TIES:
+        options["density"] = spec.resolved_density
+    return digest_of(
+        {
+            "format": FORMAT_VERSION,
+            "base": base_digest,
+            "sft": sft_adapter,
+            "preference": preference_adapter,
+            "options": options,
+            "maxShardBytes": spec.output.max_shard_bytes,
+        }
+    )
+
+
+def _mathematics(training: TrainingSpec) -> dict[str, object]:
+    return training.model_dump(mode="json", by_alias=True, exclude=_NOT_MATHEMATICS)

@@ -1,0 +1,158 @@
+"""What one attempt of one stage is told: a fully resolved JSON file, no more and no less than the stage needs."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from paft_api.model import Digest, DnsLabel, FolderUri, Model
+from paft_api.spec.base import BaseSpec
+from paft_api.spec.merge import MergeSpec
+from paft_api.spec.preference import PreferenceSpec
+from paft_api.spec.sft import SftSpec
+from paft_api.spec.storage import StorageSpec
+from paft_api.stages import StageName
+
+LocalPath = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^/")]
+
+
+class StageIdentity(Model):
+    """Which attempt of which job this is."""
+
+    job_name: DnsLabel
+    """metadata.name."""
+    job_namespace: DnsLabel
+    """metadata.namespace."""
+    job_uid: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    """metadata.uid."""
+    generation: Annotated[int, Field(ge=1)]
+    """metadata.generation the attempt was made for."""
+    stage: StageName
+    """Stage."""
+    attempt: Annotated[int, Field(ge=1)]
+    """Number of the attempt, from 1."""
+
+
+class World(Model):
+    """The processes of an arm, as they are launched; the global batch is the job's whatever they are."""
+
+    nodes: Annotated[int, Field(ge=1)]
+    """Pods or machines."""
+    processes_per_node: Annotated[int, Field(ge=1)]
+    """Processes on each."""
+    device: Literal["cuda", "cpu"]
+    """What a process computes on."""
+    gradient_accumulation_steps: Annotated[int, Field(ge=1)]
+    """Forward passes per optimizer step, so that the global batch is kept."""
+    threads_per_process: Annotated[int, Field(ge=1)] | None = None
+    """Arithmetic threads of each process. Default: torch's choice."""
+    visible_devices: Annotated[tuple[int, ...], Field(max_length=64)] | None = None
+    """CUDA devices this arm may use. Default: all that the pod has."""
+
+    @property
+    def processes(self) -> int:
+        """Processes in all."""
+        return self.nodes * self.processes_per_node
+
+
+class PrepareRun(Model):
+    """The whole job as prepare checks it."""
+
+    sft: SftSpec
+    """The supervised arm."""
+    preference: PreferenceSpec
+    """The alignment arm."""
+    merge: MergeSpec
+    """The merge."""
+
+
+class SftRun(Model):
+    """The supervised arm."""
+
+    spec: SftSpec
+    """What is asked for."""
+    world: World
+    """Who does it."""
+
+
+class PreferenceRun(Model):
+    """The alignment arm."""
+
+    spec: PreferenceSpec
+    """What is asked for."""
+    world: World
+    """Who does it."""
+
+
+class AdapterReference(Model):
+    """One adapter that goes into a merge."""
+
+    uri: FolderUri
+    """A PEFT adapter folder."""
+    digest: Digest | None = None
+    """Over its files; checked where given. `paft merge` gives none for adapters without a manifest."""
+
+
+class MergeRun(Model):
+    """The merge."""
+
+    spec: MergeSpec
+    """What is asked for."""
+    sft: AdapterReference
+    """The SFT adapter."""
+    preference: AdapterReference
+    """The preference adapter."""
+
+
+class RunSpec(Model):
+    """One attempt of one stage. Credentials and rendezvous come through the environment, all else is here."""
+
+    identity: StageIdentity
+    """Which attempt this is."""
+    base: BaseSpec
+    """The base checkpoint."""
+    storage: StorageSpec
+    """Object storage."""
+    base_digest: Digest | None = None
+    """From prepare; unset for prepare itself and for a merge of foreign adapters."""
+    stage_digest: Digest | None = None
+    """From prepare; unset for prepare itself."""
+    report_path: LocalPath
+    """File that the stage's report is written to."""
+    termination_path: LocalPath
+    """File that the launcher writes the termination message to, in a pod /dev/termination-log."""
+    scratch_directory: LocalPath
+    """Folder for files of this attempt only."""
+    cache_directory: LocalPath
+    """Folder for verified copies of bases, shared by stages and attempts on this machine."""
+    stop_grace_seconds: Annotated[int, Field(ge=1, le=86400)] = 300
+    """Seconds that ranks have to save after SIGTERM. Default: 300."""
+    prepare: PrepareRun | None = None
+    """Set for prepare."""
+    sft: SftRun | None = None
+    """Set for sft."""
+    preference: PreferenceRun | None = None
+    """Set for preference."""
+    merge: MergeRun | None = None
+    """Set for merge."""
+
+    @model_validator(mode="after")
+    def _exactly_its_stage(self) -> Self:
+        given = [name for name in StageName if getattr(self, name.value) is not None]
+        if given != [self.identity.stage]:
+            raise ValueError(f"identity.stage is {self.identity.stage}, but the blocks given are {given}")
+        return self
+
+
+class TerminationMessage(Model):
+    """What the launcher leaves behind when it ends, at most 4096 bytes of JSON."""
+
+    cause: Annotated[str, StringConstraints(max_length=64)] | None = None
+    """A Cause; unset for success and for a stop."""
+    message: Annotated[str, StringConstraints(max_length=1500)] = ""
+    """What happened."""
+    remedy: Annotated[str, StringConstraints(max_length=600)] = ""
+    """What to do."""
+    rank: Annotated[int, Field(ge=0)] | None = None
+    """Rank that failed first."""
+    exit_code: Annotated[int, Field(ge=0, le=255)]
+    """Exit code of the launcher."""

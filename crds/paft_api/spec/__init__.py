@@ -1,0 +1,44 @@
+"""What a user asks for: one file per block of a PaftJob's `spec`."""
+
+from paft_api.spec.base import BaseSpec
+from paft_api.spec.data import DataFormat, DataSource, DataSpec
+from paft_api.spec.job import Metadata, PaftJob, PaftJobSpec
+from paft_api.spec.lora import LoraSpec
+from paft_api.spec.merge import ArmWeights, MergeMethod, MergeOutput, MergeSpec
+from paft_api.spec.preference import DpoLoss, DpoSpec, PreferenceSpec
+from paft_api.spec.resources import ArmResources, StageResources
+from paft_api.spec.run_policy import RunPolicy
+from paft_api.spec.scheduling import SchedulingSpec
+from paft_api.spec.sft import L1Spec, SftSpec
+from paft_api.spec.storage import SecretReference, StorageSpec
+from paft_api.spec.trainer import TrainerSpec
+from paft_api.spec.training import KeepSpec, TrainingSpec
+
+__all__ = [
+    "ArmResources",
+    "ArmWeights",
+    "BaseSpec",
+    "DataFormat",
+    "DataSource",
+    "DataSpec",
+    "DpoLoss",
+    "DpoSpec",
+    "KeepSpec",
+    "L1Spec",
+    "LoraSpec",
+    "MergeMethod",
+    "MergeOutput",
+    "MergeSpec",
+    "Metadata",
+    "PaftJob",
+    "PaftJobSpec",
+    "PreferenceSpec",
+    "RunPolicy",
+    "SchedulingSpec",
+    "SecretReference",
+    "SftSpec",
+    "StageResources",
+    "StorageSpec",
+    "TrainerSpec",
+    "TrainingSpec",
+]

@@ -1,0 +1,61 @@
+"""spec.preference: alignment with pairs of answers."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from paft_api.model import Model
+from paft_api.spec.arm import ArmSpec, require_formats
+from paft_api.spec.data import DataFormat
+from paft_api.spec.training import PreferenceTrainingSpec
+
+
+class DpoLoss(Model):
+    """One term of the DPO loss, in TRL's terms."""
+
+    type: Literal["sigmoid", "hinge", "ipo"] = "sigmoid"
+    """sigmoid (arXiv 2305.18290), hinge (arXiv 2305.10425) or ipo (arXiv 2310.12036). Default: sigmoid."""
+
+    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    """Factor of this term. Default: 1.0."""
+
+
+class DpoSpec(Model):
+    """Direct preference optimisation; the base with its adapter switched off is the reference."""
+
+    beta: Annotated[float, Field(gt=0, le=100)] = 0.1
+    """Strength of the pull towards the reference. Default: 0.1."""
+
+    losses: Annotated[tuple[DpoLoss, ...], Field(min_length=1, max_length=3)] = (DpoLoss(),)
+    """Terms that are added up; each type once. Default: [{type: sigmoid, weight: 1.0}]."""
+
+    @model_validator(mode="after")
+    def _types_once(self) -> Self:
+        types = [loss.type for loss in self.losses]
+        if len(set(types)) != len(types):
+            raise ValueError(f"losses names a type twice ({', '.join(types)}); add their weights up in one entry")
+        return self
+
+
+class PreferenceSpec(ArmSpec):
+    """The alignment arm."""
+
+    method: Literal["dpo", "orpo"] = "dpo"
+    """dpo; orpo is not available in this version. Default: dpo."""
+
+    dpo: DpoSpec = DpoSpec()
+    """Options of DPO."""
+
+    training: PreferenceTrainingSpec = PreferenceTrainingSpec()
+    """Optimisation."""
+
+    @model_validator(mode="after")
+    def _method_is_available(self) -> Self:
+        if self.method == "orpo":
+            raise ValueError("method orpo is not available in this version; use dpo")
+        return self
+
+    @model_validator(mode="after")
+    def _formats_fit(self) -> Self:
+        require_formats(self.data, (DataFormat.PREFERENCE,))
+        return self

@@ -1,0 +1,89 @@
+"""spec.*.training: how an arm is trained, in TRL's terms."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from paft_api.model import Model
+
+
+class KeepSpec(Model):
+    """Which checkpoints of an attempt stay."""
+
+    last: Annotated[int, Field(ge=1, le=100)] = 2
+    """Number of newest checkpoints. Default: 2."""
+
+    best: Annotated[int, Field(ge=0, le=100)] = 1
+    """Number of checkpoints with the lowest evaluation loss, besides the newest. Default: 1."""
+
+
+class TrainingSpec(Model):
+    """One arm's optimisation. A row is one training row; for DPO one pair."""
+
+    epochs: Annotated[float, Field(gt=0, le=1000)] = 1
+    """Passes over the training rows; maxSteps, if set, ends training earlier or later. Default: 1."""
+
+    max_steps: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    """Optimizer steps in all. Default: what epochs gives."""
+
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    """Peak learning rate of AdamW."""
+
+    global_batch_size: Annotated[int, Field(ge=1, le=65536)] = 64
+    """Rows per optimizer step over all processes; a multiple of nodes × processesPerNode × microBatchSize. Default: 64."""
+
+    micro_batch_size: Annotated[int, Field(ge=1, le=4096)] = 1
+    """Rows per process and forward pass; does not change the result. Default: 1."""
+
+    max_length: Annotated[int, Field(ge=8, le=1_048_576)] = 2048
+    """Tokens per row; longer rows are cut at the end. Default: 2048."""
+
+    lr_scheduler: Literal["constant", "constant_with_warmup", "linear", "cosine"] = "cosine"
+    """Learning-rate schedule, in transformers' terms. Default: cosine."""
+
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.03
+    """Share of the steps over which the learning rate rises from 0. Default: 0.03."""
+
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Decoupled weight decay of AdamW. Default: 0.0."""
+
+    max_grad_norm: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    """Gradient norm above which gradients are scaled down. Default: 1.0."""
+
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass to save memory. Default: false."""
+
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Arithmetic of the model; master weights are always fp32. Default: auto, which is bf16 on CUDA and fp32 on CPU."""
+
+    packing: bool = False
+    """Put several rows into one sequence. Default: false; true is not available in this version."""
+
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    """Seed of the adapter's initial weights, the order of rows and dropout. Default: 0."""
+
+    save_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 200
+    """Optimizer steps between checkpoints. Default: 200."""
+
+    eval_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 200
+    """Optimizer steps between evaluations. Default: 200."""
+
+    keep: KeepSpec = KeepSpec()
+    """Checkpoints that stay. Default: {last: 2, best: 1}."""
+
+    deepspeed: Annotated[dict[str, Any], Field(max_length=64)] = {}
+    """DeepSpeed settings that override ours, as in DeepSpeed's configuration file. Default: none."""
+
+
+class SftTrainingSpec(TrainingSpec):
+    """Optimisation of the supervised arm."""
+
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2.0e-4
+    """Peak learning rate of AdamW. Default: 2e-4."""
+
+
+class PreferenceTrainingSpec(TrainingSpec):
+    """Optimisation of the alignment arm."""
+
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 5.0e-6
+    """Peak learning rate of AdamW. Default: 5e-6."""

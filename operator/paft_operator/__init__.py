@@ -1,0 +1,1 @@
+"""The control plane: what should happen next to a PaftJob."""

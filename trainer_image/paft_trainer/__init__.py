@@ -1,0 +1,1 @@
+"""What runs in the pods: prepare, sft, preference and merge."""

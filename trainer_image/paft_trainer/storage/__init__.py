@@ -1,0 +1,23 @@
+"""Object storage behind one narrow Protocol: `s3://` and `file://`."""
+
+from paft_trainer.storage.errors import (
+    ObjectMissing,
+    PreconditionFailed,
+    StorageAuth,
+    StorageError,
+    StorageUnavailable,
+)
+from paft_trainer.storage.object_store import ObjectInfo, ObjectStore, ObjectWriter
+from paft_trainer.storage.open_store import open_store
+
+__all__ = [
+    "ObjectInfo",
+    "ObjectMissing",
+    "ObjectStore",
+    "ObjectWriter",
+    "PreconditionFailed",
+    "StorageAuth",
+    "StorageError",
+    "StorageUnavailable",
+    "open_store",
+]
