@@ -135,11 +135,9 @@ class PrepareResult(Model):
     """The alignment arm."""
 
 
-class AdapterResult(Model):
-    """A published adapter."""
+class AdapterMetrics(Model):
+    """What is known of a trained adapter besides its files; kept in its manifest."""
 
-    artifact: FinishedArtifact
-    """Where it is."""
     steps: Annotated[int, Field(ge=1)]
     """Optimizer steps behind it."""
     first_loss: float | None = None
@@ -155,7 +153,14 @@ class AdapterResult(Model):
     sparsity: Sparsity | None = None
     """At the end."""
     tokens_per_second: float | None = None
-    """Mean over this attempt's training steps."""
+    """Mean over the last attempt's training steps."""
+
+
+class AdapterResult(AdapterMetrics):
+    """A published adapter."""
+
+    artifact: FinishedArtifact
+    """Where it is."""
     adopted: bool = False
     """The artifact was another attempt's, found published already."""
 

@@ -13,12 +13,15 @@ is chosen where the error is raised.
 """
 
 from paft_api.causes import CAUSE_FACTS, Cause
+from paft_api.report import Finding
 
 
 class StageError(Exception):
     """Ends a stage. `remedy` defaults to the one of the cause."""
 
     cause: Cause = Cause.UNKNOWN
+    findings: tuple[Finding, ...] = ()
+    """Single things that are wrong, where more than one was looked for."""
 
     def __init__(self, message: str, *, remedy: str | None = None) -> None:
         super().__init__(message)

@@ -1,0 +1,145 @@
+"""Starts the ranks of an arm on this node, waits for them, and tells which failure came first."""
+
+import json
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from paft_api.causes import CAUSE_FACTS, Cause
+from paft_api.layout import stage_folder
+from paft_api.report import Activity, Failure, ReportState, StageReport
+from paft_api.run_spec import RunSpec, World
+from paft_trainer.base_cache import cached_base
+from paft_trainer.base_index import index_base
+from paft_trainer.errors import ArtifactMismatch
+from paft_trainer.out_of_memory import OutOfMemoryCounter
+from paft_trainer.published_adapters import find_published_adapter
+from paft_trainer.reporting import Reporter
+from paft_trainer.storage import ObjectStore, open_store
+
+_PRELOADED = ["paft_trainer.training.rank"]
+
+
+class RankFailed(Exception):
+    """A rank ended with a failure."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
+    """Train the arm, or adopt the adapter that is there already. False where it was stopped. Raises RankFailed."""
+    store = open_store(run_spec.storage)
+    if _adopt(run_spec, store, reporter):
+        return True
+    reporter.update(activity=Activity.LOADING)
+    base_folder = _base_folder(run_spec, store)
+    counter = OutOfMemoryCounter.of_this_container()
+    try:
+        _run_ranks(run_spec, base_folder)
+    except ChildFailedError as error:
+        raise RankFailed(_first_failure(run_spec, error, counter)) from error
+    except SignalException:
+        return _report_state(run_spec) is ReportState.SUCCEEDED
+    return _report_state(run_spec) is not ReportState.STOPPED
+
+
+def _adopt(run_spec: RunSpec, store: ObjectStore, reporter: Reporter) -> bool:
+    assert run_spec.stage_digest is not None
+    folder = stage_folder(run_spec.storage.artifacts_uri, run_spec.identity.stage, run_spec.stage_digest)
+    published = find_published_adapter(store, folder)
+    if published is not None:
+        reporter.succeeded(published)
+    return published is not None
+
+
+def _base_folder(run_spec: RunSpec, store: ObjectStore) -> Path:
+    index = index_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri)
+    if index.digest != run_spec.base_digest:
+        raise ArtifactMismatch(
+            f"{run_spec.base.uri} has changed: its digest is {index.digest}, but this run was prepared for "
+            f"{run_spec.base_digest}",
+            remedy="Start the job again, so that it is prepared for the base as it is now.",
+        )
+    return cached_base(store, run_spec.base.uri, index, Path(run_spec.cache_directory))
+
+
+def _run_ranks(run_spec: RunSpec, base_folder: Path) -> None:
+    world = _world(run_spec)
+    _set_environment(world)
+    multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOADED)
+    configuration = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=world.processes_per_node,
+        run_id=f"{run_spec.identity.job_uid}-{run_spec.identity.stage}-{run_spec.identity.attempt}",
+        rdzv_backend="c10d",
+        rdzv_endpoint="127.0.0.1:0",
+        local_addr="127.0.0.1",
+        max_restarts=0,
+        monitor_interval=0.2,
+        start_method="forkserver",
+        shutdown_timeout=run_spec.stop_grace_seconds,
+    )
+    elastic_launch(configuration, _rank)(run_spec.to_json(), str(base_folder))
+
+
+def _rank(run_spec_json: str, base_folder: str) -> None:
+    from paft_trainer.training.rank import run_rank
+
+    run_rank(run_spec_json, base_folder)
+
+
+def _world(run_spec: RunSpec) -> World:
+    run = run_spec.sft if run_spec.sft is not None else run_spec.preference
+    assert run is not None
+    return run.world
+
+
+def _set_environment(world: World) -> None:
+    """Before the forkserver starts, for what libraries read once when they are imported."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    if world.device == "cpu":
+        os.environ["DS_ACCELERATOR"] = "cpu"
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    elif world.visible_devices is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(str(device) for device in world.visible_devices)
+    if world.threads_per_process is not None:
+        os.environ["OMP_NUM_THREADS"] = str(world.threads_per_process)
+
+
+def _first_failure(run_spec: RunSpec, error: ChildFailedError, counter: OutOfMemoryCounter) -> Failure:
+    """The earliest record that is not a lost peer; then death by a signal; then the earliest lost peer."""
+    records = [json.loads(path.read_text()) for path in Path(run_spec.scratch_directory).glob("rank-*.json")]
+    failures = [Failure.model_validate(record["failure"]) for record in sorted(records, key=lambda entry: entry["at"])]
+    own = next((failure for failure in failures if failure.cause is not Cause.PEER_LOST), None)
+    if own is not None:
+        return own
+    rank, process = error.get_first_failure()
+    if process.exitcode < 0:
+        return _death_by_signal(rank, -process.exitcode, counter)
+    if failures:
+        return failures[0]
+    cause = Cause.UNKNOWN
+    message = f"rank {rank} ended with exit code {process.exitcode} and left no record"
+    return Failure(cause=cause, message=message, remedy=CAUSE_FACTS[cause].remedy, rank=rank)
+
+
+def _death_by_signal(rank: int, number: int, counter: OutOfMemoryCounter) -> Failure:
+    if number == signal.SIGKILL and counter.has_risen():
+        cause, message = Cause.HOST_OOM, f"rank {rank} was killed because the container ran out of memory"
+    else:
+        cause, message = Cause.UNKNOWN, f"rank {rank} was killed by {signal.Signals(number).name}"
+    return Failure(cause=cause, message=message, remedy=CAUSE_FACTS[cause].remedy, rank=rank)
+
+
+def _report_state(run_spec: RunSpec) -> ReportState:
+    return StageReport.model_validate_json(Path(run_spec.report_path).read_text(encoding="utf-8")).state

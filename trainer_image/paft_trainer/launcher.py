@@ -1,0 +1,109 @@
+"""The container's entry point around every stage: signals in, exit code and termination message out.
+
+prepare and merge run in this process. The ranks of an arm run under torchrun's elastic agent, started from a forkserver
+that has imported everything once. torchrun itself exits with 1 for every failure and kills ranks 30 s after
+SIGTERM; here a stop waits for the ranks' checkpoint, and the exit code tells the cause.
+"""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from paft_api.causes import CAUSE_FACTS, EXIT_STOPPED, EXIT_SUCCEEDED
+from paft_api.report import Failure
+from paft_api.run_spec import RunSpec, TerminationMessage
+from paft_api.stages import StageName
+from paft_trainer.failures import classify
+from paft_trainer.parent_process import end_with_parent
+from paft_trainer.reporting import FileReportSink, Reporter
+
+
+class StopRequested(BaseException):
+    """SIGTERM arrived while this process itself was working."""
+
+
+def launch(stage: StageName, run_spec_path: Path) -> int:
+    """Run one attempt of one stage; returns the exit code."""
+    run_spec = RunSpec.model_validate_json(run_spec_path.read_text(encoding="utf-8"))
+    assert run_spec.identity.stage is stage, f"{run_spec_path} is for {run_spec.identity.stage}, not {stage}"
+    end_with_parent()
+    Path(run_spec.scratch_directory).mkdir(parents=True, exist_ok=True)
+    reporter = Reporter(run_spec.identity, FileReportSink(Path(run_spec.report_path)))
+    try:
+        with _stop_on_sigterm():
+            stopped = not _run(run_spec, reporter)
+    except StopRequested:
+        stopped = True
+    except Exception as error:  # noqa: BLE001 - every failure must end in a cause
+        return _end_failed(run_spec, reporter, error)
+    if stopped:
+        reporter.stopped()
+        return _leave(run_spec, TerminationMessage(exit_code=EXIT_STOPPED, message="stopped"))
+    return _leave(run_spec, TerminationMessage(exit_code=EXIT_SUCCEEDED))
+
+
+def _run(run_spec: RunSpec, reporter: Reporter) -> bool:
+    """Run the stage; False where it was stopped. Stages import what they need only here, for a quick start."""
+    match run_spec.identity.stage:
+        case StageName.PREPARE:
+            from paft_trainer import prepare
+
+            reporter.succeeded(prepare.run(run_spec, reporter))
+            return True
+        case StageName.MERGE:
+            from paft_trainer import merge
+
+            reporter.succeeded(merge.run(run_spec, reporter))
+            return True
+        case StageName.SFT | StageName.PREFERENCE:
+            from paft_trainer.arm_launcher import launch_arm
+
+            return launch_arm(run_spec, reporter)
+
+
+def _end_failed(run_spec: RunSpec, reporter: Reporter, error: Exception) -> int:
+    from paft_trainer.arm_launcher import RankFailed
+
+    if isinstance(error, RankFailed):
+        failure = error.failure
+    else:
+        traceback.print_exc()
+        failure = classify(error)
+    reporter.failed(failure)
+    return _leave(run_spec, _termination_message(failure))
+
+
+def _termination_message(failure: Failure) -> TerminationMessage:
+    return TerminationMessage(
+        cause=failure.cause,
+        message=failure.message[:1500],
+        remedy=failure.remedy[:600],
+        rank=failure.rank,
+        exit_code=CAUSE_FACTS[failure.cause].exit_code,
+    )
+
+
+def _leave(run_spec: RunSpec, message: TerminationMessage) -> int:
+    temporary = Path(run_spec.scratch_directory) / "termination.json"
+    temporary.write_text(message.to_json(), encoding="utf-8")
+    os.replace(temporary, run_spec.termination_path)
+    if message.cause is not None:
+        print(f"{message.cause}: {message.message}\n{message.remedy}", file=sys.stderr, flush=True)
+    return message.exit_code
+
+
+@contextmanager
+def _stop_on_sigterm() -> Iterator[None]:
+    def stop(signal_number: int, frame: FrameType | None) -> None:
+        raise StopRequested
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,44 @@
+"""Published adapters: folders that come into being once, whoever finishes them.
+
+The attempt writes its files into its own folder first. Then it claims the stage's folder; the claim names the attempt
+whose files these will be. Whoever sees a claim without a manifest (the winner after a restart, or a loser) copies those
+files, checks their SHA-256 and writes the manifest last. So there is one adapter for one stage digest, and no step
+of it is lost with the process that began it.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from paft_api.layout import ADAPTER_MANIFEST_FILE, CLAIM_FILE
+from paft_api.report import AdapterMetrics, AdapterResult, FinishedArtifact
+from paft_trainer.errors import ArtifactMismatch
+from paft_trainer.storage import ObjectStore
+
+FORMAT_VERSION = 1
+
+
+def find_published_adapter(store: ObjectStore, stage_folder: str) -> AdapterResult | None:
+    """The adapter of this stage digest, where it is published or claimed; a claimed one is finished first."""
+    if store.head(stage_folder + CLAIM_FILE) is None:
+        return None
+    return finish_publication(store, stage_folder, json.loads(store.read(stage_folder + CLAIM_FILE)))
+
+
+def finish_publication(store: ObjectStore, stage_folder: str, claim: dict[str, Any]) -> AdapterResult:
+    """Bring the folder to what its claim says; does nothing where it is so already."""
+    if store.head(stage_folder + ADAPTER_MANIFEST_FILE) is None:
+        manifest_bytes = store.read(claim["source"] + ADAPTER_MANIFEST_FILE)
+        for name, entry in json.loads(manifest_bytes)["files"].items():
+            content = store.read(claim["source"] + name)
+            if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+                raise ArtifactMismatch(
+                    f"{claim['source']}{name} is not what its manifest says",
+                    remedy=f"Delete {stage_folder}{CLAIM_FILE}; the arm is then trained again.",
+                )
+            store.put(stage_folder + name, content)
+        store.put(stage_folder + ADAPTER_MANIFEST_FILE, manifest_bytes)
+    manifest = json.loads(store.read(stage_folder + ADAPTER_MANIFEST_FILE))
+    artifact = FinishedArtifact(uri=stage_folder, digest=manifest["digest"])
+    metrics = AdapterMetrics.model_validate(manifest["metrics"])
+    return AdapterResult(artifact=artifact, adopted=True, **dict(metrics))

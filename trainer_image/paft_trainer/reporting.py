@@ -1,0 +1,83 @@
+"""Writes one attempt's StageReport: at once when it starts and ends, and at most every few seconds in between."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from paft_api.report import AdapterResult, Failure, MergeResult, PrepareResult, Progress, ReportState, StageReport
+from paft_api.run_spec import StageIdentity
+
+WRITE_INTERVAL_SECONDS = 5.0
+"""Shortest time between two reports of progress."""
+
+
+class ReportSink(Protocol):
+    """Where a report goes: a local file, in a cluster a ConfigMap."""
+
+    def write(self, report: StageReport) -> None:
+        """Replace the attempt's report as a whole."""
+
+
+class FileReportSink:
+    """Keeps the report in one file that is replaced atomically, so that a reader never sees half of it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, report: StageReport) -> None:
+        """Replace the file."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(report.to_json())
+        os.replace(temporary, self._path)
+
+
+class Reporter:
+    """Collects progress and hands it to the sink. A reporter without a sink (ranks above 0) collects only."""
+
+    def __init__(
+        self, identity: StageIdentity, sink: ReportSink | None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._identity = identity
+        self._sink = sink
+        self._clock = clock
+        self._progress = Progress()
+        self._written_at: float | None = None
+
+    @property
+    def progress(self) -> Progress:
+        """The newest progress."""
+        return self._progress
+
+    def update(self, **fields: object) -> None:
+        """Set fields of Progress by name; the report is written if the last one is old enough."""
+        self._progress = Progress.model_validate(self._progress.model_dump() | fields)
+        now = self._clock()
+        if self._written_at is None or now - self._written_at >= WRITE_INTERVAL_SECONDS:
+            self._write(StageReport(state=ReportState.RUNNING, **self._common()))
+
+    def succeeded(self, result: PrepareResult | AdapterResult | MergeResult) -> None:
+        """Report the result."""
+        field = {PrepareResult: "prepare", AdapterResult: "adapter", MergeResult: "merge"}[type(result)]
+        self._write(StageReport(state=ReportState.SUCCEEDED, **{field: result}, **self._common()))
+
+    def stopped(self) -> None:
+        """Report that the stage was asked to stop and saved."""
+        self._write(StageReport(state=ReportState.STOPPED, **self._common()))
+
+    def failed(self, failure: Failure) -> None:
+        """Report why there is no result."""
+        self._write(StageReport(state=ReportState.FAILED, failure=failure, **self._common()))
+
+    def _common(self) -> dict[str, object]:
+        return {"identity": self._identity, "updated_at": datetime.now(UTC), "progress": self._progress}
+
+    def _write(self, report: StageReport) -> None:
+        if self._sink is not None:
+            self._sink.write(report)
+            self._written_at = self._clock()

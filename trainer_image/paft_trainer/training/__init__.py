@@ -1,0 +1,1 @@
+"""The two arms: what every rank of `sft` and `preference` does."""

@@ -1,0 +1,96 @@
+"""One attempt at one arm, as every rank runs it."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from transformers import TrainerState
+
+from paft_api.report import Activity, AdapterMetrics, AdapterResult
+from paft_api.stages import StageName
+from paft_trainer.training.adapter_publication import encode_adapter, publish_adapter
+from paft_trainer.training.arm_session import ArmSession, TrainingHistory
+from paft_trainer.training.arm_trainer import ArmTrainerMixin
+from paft_trainer.training.checkpoint import load_newest_checkpoint
+from paft_trainer.training.preference import build_preference_trainer
+from paft_trainer.training.sft import build_sft_trainer
+
+
+def train_arm(session: ArmSession, base_folder: Path, *, partitioned: bool) -> AdapterResult | None:
+    """Train the adapter, from the newest checkpoint if there is one, and publish it.
+
+    Returns the result on rank 0, and None on the other ranks and where training was stopped (`session.stopped`).
+    Collective. Raises StageError.
+    """
+    session.reporter.update(activity=Activity.LOADING)
+    _resume(session)
+    trainer = _build(session, base_folder, partitioned=partitioned)
+    weights = _train(session, trainer)
+    if session.stopped or weights is None:
+        return None
+    session.reporter.update(activity=Activity.PUBLISHING)
+    files = encode_adapter(trainer.model, weights, base_uri=session.run_spec.base.uri)
+    return publish_adapter(session, files, _metrics(session))
+
+
+def _resume(session: ArmSession) -> None:
+    newest = load_newest_checkpoint(session.store, session.attempts_folder)
+    if newest is None:
+        return
+    saved, session.resumed = newest
+    session.history = TrainingHistory(**session.resumed.position.history)
+    session.reporter.update(step=saved.step, resumed_step=saved.step, checkpoint_step=saved.step)
+
+
+def _build(session: ArmSession, base_folder: Path, *, partitioned: bool) -> Any:
+    if session.stage is StageName.SFT:
+        return build_sft_trainer(session, base_folder, partitioned=partitioned)
+    return build_preference_trainer(session, base_folder, partitioned=partitioned)
+
+
+def _train(session: ArmSession, trainer: Any) -> dict[str, torch.Tensor] | None:
+    """Whole weights of the trained adapter on rank 0, None on the others."""
+    resumed = session.resumed
+    if resumed is not None and resumed.position.step >= session.total_steps:
+        return _finished_weights(session, trainer)
+    folder = None if resumed is None else _write_trainer_state(session, trainer, resumed.position.step)
+    trainer.train(resume_from_checkpoint=folder)
+    return trainer.adapter_access.weights()
+
+
+def _finished_weights(session: ArmSession, trainer: ArmTrainerMixin) -> dict[str, torch.Tensor] | None:
+    """Training ended in an earlier attempt that did not get to publish: its last checkpoint is the result."""
+    assert session.resumed is not None
+    weights = session.resumed.adapter.weights
+    trainer.measure_weights(weights)
+    return weights if not dist.is_initialized() or dist.get_rank() == 0 else None
+
+
+def _write_trainer_state(session: ArmSession, trainer: Any, step: int) -> str:
+    """The folder from which transformers learns how many steps are done, and thus which rows to pass over."""
+    folder = Path(session.run_spec.scratch_directory) / f"resume-{trainer.args.process_index}"
+    folder.mkdir(parents=True, exist_ok=True)
+    state = TrainerState(
+        global_step=step,
+        logging_steps=trainer.args.logging_steps,
+        save_steps=trainer.args.save_steps,
+        eval_steps=trainer.args.eval_steps,
+        train_batch_size=trainer.args.per_device_train_batch_size,
+    )
+    state.save_to_json(str(folder / "trainer_state.json"))
+    return str(folder)
+
+
+def _metrics(session: ArmSession) -> AdapterMetrics:
+    history = session.history
+    return AdapterMetrics(
+        steps=session.total_steps,
+        first_loss=history.first_loss,
+        last_loss=history.last_loss,
+        eval_loss=history.eval_loss,
+        first_reward_margin=history.first_reward_margin,
+        last_reward_margin=history.last_reward_margin,
+        sparsity=session.sparsity,
+        tokens_per_second=session.throughput.tokens_per_second,
+    )

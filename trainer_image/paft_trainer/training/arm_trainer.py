@@ -1,0 +1,208 @@
+"""What both arms add to TRL's trainers: our order of rows, our checkpoints, our reports, stopping, and guards.
+
+Mixed in before SFTTrainer or DPOTrainer. Their losses and loops are untouched; the seams used are the Trainer's own
+methods for sampling, saving and restoring (transformers 5.23).
+"""
+
+import math
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from paft_api.report import Activity
+from paft_trainer.errors import Collapsed, Diverged
+from paft_trainer.training.adapter_factors import adapter_factors
+from paft_trainer.training.adapter_state import (
+    AdapterStateAccess,
+    PartitionedParameters,
+    WholeParameters,
+    adapter_parameters,
+)
+from paft_trainer.training.arm_session import ArmSession
+from paft_trainer.training.checkpoint import (
+    Checkpoint,
+    TrainerPosition,
+    delete_checkpoint,
+    list_checkpoints,
+    save_checkpoint,
+    superseded,
+)
+from paft_trainer.training.random_state import capture_random_state, gather_random_states, restore_random_state
+from paft_trainer.training.sampling import EpochSampler
+from paft_trainer.training.sparsity import l1_norm, measure_sparsity
+
+
+class ArmTrainerMixin:
+    """Ties a TRL trainer to an ArmSession. `session` is given to the constructor by keyword."""
+
+    def __init__(self, *args: Any, session: ArmSession, **kwargs: Any) -> None:
+        self.session = session
+        self._step_tokens = 0
+        super().__init__(*args, **kwargs)
+        self.add_callback(_StepEnd(self))
+
+    # Order of rows ---------------------------------------------------------------------------------------------------
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
+        training = self.session.arm.training
+        self._sampler = EpochSampler(
+            rows=len(self.train_dataset), global_batch_size=training.global_batch_size, seed=training.seed
+        )
+        return self._sampler
+
+    def _run_epoch(self, *, epoch: int, **kwargs: Any) -> None:
+        self._sampler.set_epoch(epoch)
+        super()._run_epoch(epoch=epoch, **kwargs)
+
+    # Restoring -------------------------------------------------------------------------------------------------------
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Nothing: weights are taken over in `_prepare_for_training`, before DeepSpeed partitions them."""
+
+    def _prepare_for_training(
+        self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: str | None
+    ) -> tuple[Any, Any]:
+        resumed = self.session.resumed
+        if resumed is not None:
+            for name, parameter in adapter_parameters(self.model):
+                parameter.data.copy_(resumed.adapter.weights[name])
+        # Without the folder, so that the Trainer does not look for a checkpoint of DeepSpeed's own.
+        model, dataloader = super()._prepare_for_training(max_steps, train_dataloader, None)
+        self.adapter_access = self._open_adapter_access()
+        if resumed is not None:
+            self.adapter_access.write(resumed.adapter)
+            self._restore_scheduler(resumed.position.scheduler)
+        self.session.throughput.restart()
+        return model, dataloader
+
+    def _restore_scheduler(self, state: dict[str, Any]) -> None:
+        self.lr_scheduler.load_state_dict(state)
+        for group, learning_rate in zip(self.optimizer.param_groups, state["_last_lr"], strict=True):
+            group["lr"] = learning_rate
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        assert self.session.resumed is not None
+        restore_random_state(self.session.resumed.rng, seed=self.session.arm.training.seed)
+
+    def _open_adapter_access(self) -> AdapterStateAccess:
+        if self.is_deepspeed_enabled:
+            return PartitionedParameters(self.model, self.model_wrapped)
+        return WholeParameters(self.model, self.optimizer.optimizer)
+
+    # Saving ----------------------------------------------------------------------------------------------------------
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write a consolidated checkpoint; rank 0 does the writing, all ranks wait for it."""
+        session = self.session
+        session.reporter.update(activity=Activity.SAVING)
+        adapter = self.adapter_access.read()
+        random_states = gather_random_states(capture_random_state(self.args.device))
+        if adapter is not None:
+            assert random_states is not None
+            position = TrainerPosition(
+                step=self.state.global_step,
+                scheduler=self.lr_scheduler.state_dict(),
+                history=session.history.to_document(),
+            )
+            save_checkpoint(
+                session.store,
+                session.attempt_folder,
+                Checkpoint(position=position, adapter=adapter, rng=random_states),
+                eval_loss=session.history.eval_loss,
+            )
+            self._apply_retention()
+        if dist.is_initialized():
+            dist.barrier()
+        session.reporter.update(activity=Activity.TRAINING, checkpoint_step=self.state.global_step)
+
+    def _apply_retention(self) -> None:
+        keep = self.session.arm.training.keep
+        saved = list_checkpoints(self.session.store, self.session.attempt_folder)
+        for checkpoint in superseded(saved, last=keep.last, best=keep.best):
+            delete_checkpoint(self.session.store, checkpoint)
+
+    # Steps and reports -----------------------------------------------------------------------------------------------
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+        """One forward and backward pass; counts tokens and refuses a loss that is not finite."""
+        self._step_tokens += int(inputs["attention_mask"].sum())
+        loss = super().training_step(model, inputs, *args, **kwargs)
+        if not bool(torch.isfinite(loss)):
+            raise Diverged(f"the loss at step {self.state.global_step + 1} is {float(loss)}")
+        return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Pass a log entry on to the report."""
+        super().log(logs, start_time)
+        if "grad_norm" in logs and not math.isfinite(logs["grad_norm"]):
+            raise Diverged(f"the gradient norm at step {self.state.global_step} is {logs['grad_norm']}")
+        if "loss" in logs:
+            self._report_step(logs)
+        if "eval_loss" in logs:
+            self.session.history.eval_loss = logs["eval_loss"]
+            self.session.reporter.update(eval_loss=logs["eval_loss"])
+
+    def _report_step(self, logs: dict[str, float]) -> None:
+        session = self.session
+        margin = logs.get("rewards/margins")
+        session.history.note(logs["loss"], margin)
+        step = self.state.global_step
+        session.reporter.update(
+            activity=Activity.TRAINING,
+            step=step,
+            total_steps=session.total_steps,
+            loss=logs["loss"],
+            reward_margin=margin,
+            reward_accuracy=logs.get("rewards/accuracies"),
+            tokens_per_second=session.throughput.tokens_per_second,
+            eta_seconds=(session.total_steps - step) * session.throughput.seconds_per_step,
+        )
+
+    def take_step_tokens(self) -> int:
+        """Tokens this rank saw since the last call."""
+        tokens, self._step_tokens = self._step_tokens, 0
+        return tokens
+
+    # Sparsity --------------------------------------------------------------------------------------------------------
+
+    def measure_adapter(self) -> None:
+        """Measure sparsity on rank 0; refuse an adapter whose ΔW is zero after the warm-up. Collective."""
+        weights = self.adapter_access.weights()
+        if weights is not None:
+            self.measure_weights(weights)
+
+    def measure_weights(self, weights: dict[str, torch.Tensor]) -> None:
+        """The same for whole weights at hand."""
+        factors = list(adapter_factors(self.model, weights))
+        sparsity = measure_sparsity(factors)
+        warmup_steps = self.args.get_warmup_steps(self.session.total_steps)
+        if sparsity.delta_norm == 0 and self.state.global_step > warmup_steps + 1:
+            raise Collapsed(f"ΔW is zero at step {self.state.global_step} of {self.session.total_steps}")
+        self.session.sparsity = sparsity
+        self.session.reporter.update(sparsity=sparsity, penalty=self.session.l1_strength * l1_norm(factors))
+
+
+class _StepEnd(TrainerCallback):
+    """What happens after each optimizer step, on every rank in the same order."""
+
+    def __init__(self, trainer: ArmTrainerMixin) -> None:
+        self._trainer = trainer
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> TrainerControl:
+        session = self._trainer.session
+        stop, tokens = session.stop_signal.agree(self._trainer.take_step_tokens(), args.device)
+        session.throughput.note(tokens)
+        is_last = state.global_step >= session.total_steps
+        if is_last or state.global_step % session.arm.training.eval_steps == 0:
+            self._trainer.measure_adapter()
+            control.should_evaluate = bool(session.arm.data.eval)
+        if is_last or stop:
+            control.should_save = True
+        if stop and not is_last:
+            session.stopped = True
+            control.should_training_stop = True
+        return control

@@ -1,0 +1,78 @@
+"""DeepSpeed's configuration, built from the job so that nobody writes it by hand, and open to be overridden.
+
+Source of the keys: DeepSpeed's configuration reference (https://www.deepspeed.ai/docs/config-json/).
+"""
+
+from typing import Any
+
+from paft_api.run_spec import World
+from paft_api.spec.training import TrainingSpec
+from paft_trainer.errors import ConfigInvalid
+
+_SET_BY_THE_JOB = {
+    "train_batch_size": "training.globalBatchSize",
+    "train_micro_batch_size_per_gpu": "training.microBatchSize",
+    "gradient_accumulation_steps": "training.globalBatchSize and training.microBatchSize",
+    "gradient_clipping": "training.maxGradNorm",
+    "optimizer": "training.learningRate and sft.l1",
+    "scheduler": "training.lrScheduler",
+    "bf16": "training.precision",
+    "fp16": "training.precision",
+}
+
+
+def deepspeed_configuration(training: TrainingSpec, world: World) -> dict[str, Any]:
+    """ZeRO-3 for one arm. Raises ConfigInvalid for overrides that contradict the job."""
+    check_overrides(training.deepspeed)
+    ours: dict[str, Any] = {
+        "train_batch_size": training.global_batch_size,
+        "train_micro_batch_size_per_gpu": training.micro_batch_size,
+        "gradient_accumulation_steps": world.gradient_accumulation_steps,
+        "gradient_clipping": training.max_grad_norm,
+        "bf16": {"enabled": computes_in_bf16(training, world)},
+        "zero_optimization": {
+            "stage": 3,
+            "overlap_comm": world.device == "cuda",
+            "contiguous_gradients": True,
+            "reduce_bucket_size": "auto",
+            "stage3_prefetch_bucket_size": "auto",
+            "stage3_param_persistence_threshold": "auto",
+            "stage3_gather_16bit_weights_on_model_save": False,
+        },
+        # Our AdamW with its proximal step is an optimizer DeepSpeed has not seen, and must not be swapped for its own.
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "steps_per_print": 1_000_000_000,
+        "wall_clock_breakdown": False,
+    }
+    return _merged(ours, training.deepspeed)
+
+
+def check_overrides(overrides: dict[str, Any]) -> None:
+    """Raises ConfigInvalid for settings that the job has a field for, and for another ZeRO stage."""
+    for key, field in _SET_BY_THE_JOB.items():
+        if key in overrides:
+            raise ConfigInvalid(f"training.deepspeed.{key} is set by {field}", remedy=f"Remove {key} and set {field}.")
+    zero = overrides.get("zero_optimization", {})
+    if not isinstance(zero, dict):
+        raise ConfigInvalid(
+            f"training.deepspeed.zero_optimization is {zero!r}, not a map", remedy="Write it as a map of settings."
+        )
+    if zero.get("stage", 3) != 3:
+        raise ConfigInvalid(
+            f"training.deepspeed.zero_optimization.stage is {zero['stage']}; the arms train with ZeRO-3 only",
+            remedy="Remove stage, or set it to 3.",
+        )
+
+
+def computes_in_bf16(training: TrainingSpec, world: World) -> bool:
+    """Whether the model computes in bf16: on CUDA unless told otherwise, on CPU only when told to."""
+    return training.precision == "bf16" or (training.precision == "auto" and world.device == "cuda")
+
+
+def _merged(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in overrides.items():
+        inner = result.get(key)
+        result[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return result

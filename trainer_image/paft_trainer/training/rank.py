@@ -1,0 +1,87 @@
+"""The entry point of one rank of an arm: set up, train, report; leave a record behind when it fails.
+
+The record, `rank-<n>.json` in the attempt's scratch folder, holds the Failure and when it happened. The launcher
+reads all records, since the rank that dies first is often not the one that failed first.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import deepspeed
+import torch
+import torch.distributed as dist
+
+from paft_api.causes import CAUSE_FACTS
+from paft_api.report import Failure
+from paft_api.run_spec import PreferenceRun, RunSpec, SftRun
+from paft_trainer.failures import classify
+from paft_trainer.reporting import FileReportSink, Reporter
+from paft_trainer.storage import open_store
+from paft_trainer.training.arm import train_arm
+from paft_trainer.training.arm_session import ArmSession
+from paft_trainer.training.stop_signal import StopSignal
+
+
+def run_rank(run_spec_json: str, base_folder: str) -> None:
+    """Run this rank to its end. Ranks are told who they are by torchrun's environment; without it there is one."""
+    run_spec = RunSpec.model_validate_json(run_spec_json)
+    stop_signal = StopSignal()
+    stop_signal.install()
+    rank = int(os.environ.get("RANK", "0"))
+    reporter = Reporter(run_spec.identity, FileReportSink(Path(run_spec.report_path)) if rank == 0 else None)
+    try:
+        _train(run_spec, Path(base_folder), reporter, stop_signal)
+    except Exception as error:  # noqa: BLE001 - every failure must end in a cause
+        traceback.print_exc()
+        failure = classify(error, rank=rank)
+        write_failure_record(Path(run_spec.scratch_directory), failure)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Past atexit handlers: collectives that other ranks will never join would hang there.
+        os._exit(CAUSE_FACTS[failure.cause].exit_code)
+
+
+def write_failure_record(scratch: Path, failure: Failure) -> None:
+    """Leave a rank's failure for the launcher."""
+    record = {"failure": failure.to_document(), "at": time.time()}
+    (scratch / f"rank-{failure.rank}.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def _train(run_spec: RunSpec, base_folder: Path, reporter: Reporter, stop_signal: StopSignal) -> None:
+    run = run_spec.sft if run_spec.sft is not None else run_spec.preference
+    assert run is not None
+    partitioned = _join_world(run)
+    session = ArmSession(
+        run_spec=run_spec,
+        arm=run.spec,
+        world=run.world,
+        store=open_store(run_spec.storage),
+        reporter=reporter,
+        stop_signal=stop_signal,
+    )
+    result = train_arm(session, base_folder, partitioned=partitioned)
+    if session.stopped:
+        reporter.stopped()
+    elif result is not None:
+        reporter.succeeded(result)
+    if partitioned:
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+def _join_world(run: SftRun | PreferenceRun) -> bool:
+    """Set up threads and the process group; False where this is one process without a launcher."""
+    if run.world.threads_per_process is not None:
+        torch.set_num_threads(run.world.threads_per_process)
+    if "RANK" not in os.environ:
+        return False
+    # DeepSpeed compiles this operator at start-up, which needs a compiler and a minute; gloo does its work.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    if run.world.device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    deepspeed.init_distributed("nccl" if run.world.device == "cuda" else "gloo")
+    return True

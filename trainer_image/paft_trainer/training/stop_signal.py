@@ -1,0 +1,34 @@
+"""SIGTERM as a question that all ranks answer together: stop after this step?"""
+
+import signal
+from types import FrameType
+
+import torch
+import torch.distributed as dist
+
+
+class StopSignal:
+    """Notes SIGTERM and lets ranks agree, since the signal reaches them at different steps."""
+
+    def __init__(self) -> None:
+        self._requested = False
+
+    def install(self) -> None:
+        """Take over SIGTERM in this process."""
+        signal.signal(signal.SIGTERM, self._note)
+
+    def request(self) -> None:
+        """Ask to stop, as SIGTERM does."""
+        self._requested = True
+
+    def agree(self, tokens: int, device: torch.device) -> tuple[bool, int]:
+        """Whether any rank was asked to stop, and the sum of `tokens` over ranks, in one collective."""
+        if not dist.is_initialized():
+            return self._requested, tokens
+        values = torch.tensor([int(self._requested), tokens], dtype=torch.int64, device=device)
+        dist.all_reduce(values)
+        requested, total = values.tolist()
+        return requested > 0, total
+
+    def _note(self, signal_number: int, frame: FrameType | None) -> None:
+        self.request()
