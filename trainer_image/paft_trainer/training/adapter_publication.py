@@ -25,7 +25,7 @@ def encode_adapter(model: Any, weights: dict[str, torch.Tensor], *, base_uri: st
     """The files of a PEFT adapter: fp32 weights under the names that stock PEFT reads, and its configuration."""
     configuration = model.peft_config["default"]
     configuration.base_model_name_or_path = base_uri
-    named = get_peft_model_state_dict(model, state_dict=weights)
+    named = get_peft_model_state_dict(model, state_dict=weights, save_embedding_layers=False)
     with tempfile.TemporaryDirectory() as folder:
         configuration.save_pretrained(folder)
         configuration_bytes = (Path(folder) / "adapter_config.json").read_bytes()

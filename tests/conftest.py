@@ -1,0 +1,52 @@
+"""Fixtures that all tests share: a real S3 server, started when the first test needs it."""
+
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hack import seaweedfs
+from hypothesis import settings
+
+from paft_api.spec.storage import StorageSpec
+
+settings.register_profile("default", deadline=None, derandomize=True)
+settings.register_profile("campaign", deadline=None, max_examples=2_000)
+settings.load_profile("default")
+
+sys.dont_write_bytecode = True
+
+
+BUCKET = "paft-tests"
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweedfs.S3Server]:
+    """SeaweedFS on loopback, with credentials and one bucket."""
+    with seaweedfs.running(tmp_path_factory.mktemp("seaweedfs")) as server:
+        seaweedfs.create_bucket(server, BUCKET)
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: seaweedfs.S3Server, monkeypatch: pytest.MonkeyPatch) -> StorageSpec:
+    """Storage under a prefix of its own; credentials are in the environment."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    prefix = f"s3://{BUCKET}/{uuid.uuid4().hex[:12]}/"
+    return StorageSpec(artifacts_uri=f"{prefix}artifacts/", endpoint=s3_server.endpoint, retry_window=20)
+
+
+@pytest.fixture
+def local_storage(tmp_path: Path) -> StorageSpec:
+    """Storage in a temporary folder."""
+    return StorageSpec(artifacts_uri=f"file://{tmp_path}/artifacts/")
+
+
+@pytest.fixture(params=["file", "s3"])
+def storage(request: pytest.FixtureRequest) -> StorageSpec:
+    """Both kinds of storage in turn."""
+    name = "local_storage" if request.param == "file" else "s3"
+    spec: StorageSpec = request.getfixturevalue(name)
+    return spec

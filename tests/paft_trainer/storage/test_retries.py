@@ -1,0 +1,63 @@
+"""When calls are tried again, with a clock of the test's own."""
+
+import pytest
+
+from paft_trainer.storage.errors import StorageUnavailable
+from paft_trainer.storage.retries import RetryPolicy, TemporaryFault
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.pauses: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+def failing(times: int) -> object:
+    calls = iter(range(times))
+
+    def call() -> str:
+        for _ in calls:
+            raise TemporaryFault("503")
+        return "done"
+
+    return call
+
+
+def policy(clock: Clock, waits: list[str], window: float = 60) -> RetryPolicy:
+    return RetryPolicy(window_seconds=window, on_wait=waits.append, clock=lambda: clock.now, sleep=clock.sleep)
+
+
+def test_pauses_grow_and_every_wait_is_told() -> None:
+    clock, waits = Clock(), []
+    assert policy(clock, waits).run(failing(5), what="GET x") == "done"
+    assert waits == ["waiting for the object store: GET x: 503"] * 5
+    assert all(0.5 * 0.2 * 2**n <= pause <= 0.2 * 2**n for n, pause in enumerate(clock.pauses))
+
+
+def test_the_window_ends_it() -> None:
+    clock, waits = Clock(), []
+    with pytest.raises(StorageUnavailable, match=r"GET x: no success within storage.retryWindow of 3 s; last: 503"):
+        policy(clock, waits, window=3).run(failing(1000), what="GET x")
+    assert clock.now <= 3
+
+
+def test_window_zero_tries_once() -> None:
+    clock, waits = Clock(), []
+    with pytest.raises(StorageUnavailable):
+        policy(clock, waits, window=0).run(failing(1), what="GET x")
+    assert clock.pauses == []
+
+
+def test_other_errors_pass_at_once() -> None:
+    clock, waits = Clock(), []
+
+    def call() -> None:
+        raise KeyError("no")
+
+    with pytest.raises(KeyError):
+        policy(clock, waits).run(call, what="GET x")
+    assert clock.pauses == []
