@@ -1,0 +1,1 @@
+"""Training data: rows, their form, and what becomes of them as tokens."""

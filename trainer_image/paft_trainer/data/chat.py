@@ -1,0 +1,100 @@
+"""From rows to tokens and labels, for any chat template.
+
+Where an assistant's turn begins and ends in the rendered text is found by rendering prefixes of the conversation:
+the text up to message i with the generation prompt, against the text up to and with message i. What lies between is
+what the model has to produce, the end-of-turn tokens included. It works for every template whose rendering of a
+prefix is a prefix of its rendering of the whole, without `{% generation %}` marks.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from paft_trainer.errors import ConfigInvalid
+
+IGNORED = -100
+"""Label of a token that is not learnt."""
+
+Messages = Sequence[dict[str, Any]]
+Encoded = dict[str, list[int]]
+
+
+def encode_row(tokenizer: PreTrainedTokenizerBase, row: dict[str, Any], max_length: int) -> Encoded:
+    """`input_ids` and `labels` of a messages or prompt-completion row, cut to `max_length` tokens at the end."""
+    if "messages" in row:
+        return encode_messages(tokenizer, row["messages"], max_length)
+    return encode_prompt_completion(tokenizer, row["prompt"], row["completion"], max_length)
+
+
+def encode_messages(tokenizer: PreTrainedTokenizerBase, messages: Messages, max_length: int) -> Encoded:
+    """A chat; labels cover the assistant's turns. Raises ConfigInvalid where the template does not allow it."""
+    spans: list[tuple[str, bool]] = []
+    rendered = ""
+    for index, message in enumerate(messages):
+        if message["role"] != "assistant":
+            continue
+        before = _render(tokenizer, messages[:index], generate=True)
+        after = _render(tokenizer, messages[: index + 1], generate=False)
+        spans += [(_continuation(rendered, before), False), (_continuation(before, after), True)]
+        rendered = after
+    spans.append((_continuation(rendered, _render(tokenizer, messages, generate=False)), False))
+    return _encode_spans(tokenizer, spans, max_length)
+
+
+def encode_prompt_completion(
+    tokenizer: PreTrainedTokenizerBase, prompt: str | Messages, completion: str | Messages, max_length: int
+) -> Encoded:
+    """A prompt and its completion, both texts or both messages; labels cover the completion.
+
+    A text completion gets the end-of-sequence token, so that the model learns to stop.
+    """
+    if isinstance(prompt, str) or isinstance(completion, str):
+        ending = tokenizer.eos_token or ""
+        text = str(completion) if str(completion).endswith(ending) else f"{completion}{ending}"
+        beginning = tokenizer.bos_token if _adds_bos(tokenizer) else ""
+        return _encode_spans(tokenizer, [(f"{beginning}{prompt}", False), (text, True)], max_length)
+    before = _render(tokenizer, prompt, generate=True)
+    after = _render(tokenizer, [*prompt, *completion], generate=False)
+    return _encode_spans(tokenizer, [(before, False), (_continuation(before, after), True)], max_length)
+
+
+def has_trained_token(encoded: Encoded) -> bool:
+    """Whether anything can be learnt from the row."""
+    return any(label != IGNORED for label in encoded["labels"])
+
+
+def _render(tokenizer: PreTrainedTokenizerBase, messages: Messages, *, generate: bool) -> str:
+    if not messages:
+        return ""
+    return str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=generate))
+
+
+def _continuation(prefix: str, whole: str) -> str:
+    if not whole.startswith(prefix):
+        raise ConfigInvalid(
+            "the chat template renders the beginning of a conversation differently once it goes on "
+            f"(…{prefix[-40:]!r} is no prefix of …{whole[max(0, len(prefix) - 40) : len(prefix)]!r})",
+            remedy="Set base.chatTemplate to a template that only appends to what it rendered before.",
+        )
+    return whole[len(prefix) :]
+
+
+def _encode_spans(tokenizer: PreTrainedTokenizerBase, spans: list[tuple[str, bool]], max_length: int) -> Encoded:
+    """Tokenize the whole text at once, as at inference, and label each token by the span in which it begins."""
+    text = "".join(part for part, _ in spans)
+    encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    labelled = _labelled_characters(spans)
+    labels = [
+        token if begin < len(labelled) and labelled[begin] else IGNORED
+        for token, (begin, _) in zip(encoding["input_ids"], encoding["offset_mapping"], strict=True)
+    ]
+    return {"input_ids": encoding["input_ids"][:max_length], "labels": labels[:max_length]}
+
+
+def _labelled_characters(spans: list[tuple[str, bool]]) -> list[bool]:
+    return [trained for part, trained in spans for _ in part]
+
+
+def _adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
+    return tokenizer.bos_token_id is not None and tokenizer("x")["input_ids"][0] == tokenizer.bos_token_id

@@ -1,0 +1,47 @@
+"""The output folder: free, or written by the very recipe that this job would write."""
+
+import json
+
+from paft_api.digests import recipe_digest
+from paft_api.layout import CLAIM_FILE
+from paft_api.report import PrepareResult
+from paft_api.spec.merge import MergeSpec
+from paft_api.spec.storage import StorageSpec
+from paft_trainer.errors import ArtifactMismatch, ConfigInvalid
+from paft_trainer.publishing import first_foreign_object, supports_conditional_put
+from paft_trainer.storage import ObjectStore
+
+
+def check_output(store: ObjectStore, merge: MergeSpec, storage: StorageSpec, prepared: PrepareResult) -> None:
+    """Raises ArtifactMismatch for a folder that is somebody else's, StorageAuth where it cannot be written."""
+    folder = merge.output.uri
+    if store.head(folder + CLAIM_FILE) is not None:
+        _check_claim(store, merge, prepared)
+        return
+    found = first_foreign_object(store, folder)
+    if found is not None:
+        raise ArtifactMismatch(
+            f"{folder} is not empty and was not written by PAFT: it holds {found}",
+            remedy="Choose another merge.output.uri, or empty this folder yourself.",
+        )
+    if not supports_conditional_put(store, folder) and not storage.allow_unconditional_publish:
+        raise ConfigInvalid(
+            f"{folder}: this object store ignores conditional writes (If-None-Match)",
+            remedy="Use a store with conditional writes, or set storage.allowUnconditionalPublish: true and take care.",
+        )
+
+
+def _check_claim(store: ObjectStore, merge: MergeSpec, prepared: PrepareResult) -> None:
+    folder = merge.output.uri
+    held = json.loads(store.read(folder + CLAIM_FILE)).get("recipeDigest")
+    sft, preference = prepared.sft.finished, prepared.preference.finished
+    if sft is not None and preference is not None:
+        ours = recipe_digest(
+            merge, base_digest=prepared.base_digest, sft_adapter=sft.digest, preference_adapter=preference.digest
+        )
+        if held == ours:
+            return
+    raise ArtifactMismatch(
+        f"{folder} was written by another recipe ({held}); outputs are written once and never changed",
+        remedy="Choose another merge.output.uri, or delete this folder if nobody needs it.",
+    )
