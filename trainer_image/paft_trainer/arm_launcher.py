@@ -18,11 +18,12 @@ from paft_trainer.base_cache import cached_base
 from paft_trainer.base_index import index_base
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.out_of_memory import OutOfMemoryCounter
+from paft_trainer.parent_process import die_with_parent
 from paft_trainer.published_adapters import find_published_adapter
 from paft_trainer.reporting import Reporter
 from paft_trainer.storage import ObjectStore, open_store
 
-_PRELOADED = ["paft_trainer.training.rank"]
+_PRELOADED = ["paft_trainer.forkserver_process", "paft_trainer.training.rank"]
 
 
 class RankFailed(Exception):
@@ -46,8 +47,11 @@ def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
     except ChildFailedError as error:
         raise RankFailed(_first_failure(run_spec, error, counter)) from error
     except SignalException:
-        return _report_state(run_spec) is ReportState.SUCCEEDED
-    return _report_state(run_spec) is not ReportState.STOPPED
+        return _last_report(run_spec).state is ReportState.SUCCEEDED
+    finally:
+        # From here on this process reports; what rank 0 knew last must not be lost by that.
+        reporter.take_over(_last_report(run_spec).progress)
+    return _last_report(run_spec).state is not ReportState.STOPPED
 
 
 def _adopt(run_spec: RunSpec, store: ObjectStore, reporter: Reporter) -> bool:
@@ -93,6 +97,7 @@ def _run_ranks(run_spec: RunSpec, base_folder: Path) -> None:
 def _rank(run_spec_json: str, base_folder: str) -> None:
     from paft_trainer.training.rank import run_rank
 
+    die_with_parent()
     run_rank(run_spec_json, base_folder)
 
 
@@ -117,29 +122,35 @@ def _set_environment(world: World) -> None:
 
 
 def _first_failure(run_spec: RunSpec, error: ChildFailedError, counter: OutOfMemoryCounter) -> Failure:
-    """The earliest record that is not a lost peer; then death by a signal; then the earliest lost peer."""
+    """The earliest record that is not a lost peer, else a rank that left none, else the earliest lost peer.
+
+    A rank that is killed leaves no record; the others then lose their peer, and may end before it is noticed.
+    """
     records = [json.loads(path.read_text()) for path in Path(run_spec.scratch_directory).glob("rank-*.json")]
-    failures = [Failure.model_validate(record["failure"]) for record in sorted(records, key=lambda entry: entry["at"])]
+    failures = [
+        Failure.model_validate_json(json.dumps(record["failure"]))
+        for record in sorted(records, key=lambda entry: entry["at"])
+    ]
     own = next((failure for failure in failures if failure.cause is not Cause.PEER_LOST), None)
     if own is not None:
         return own
-    rank, process = error.get_first_failure()
-    if process.exitcode < 0:
-        return _death_by_signal(rank, -process.exitcode, counter)
-    if failures:
-        return failures[0]
-    cause = Cause.UNKNOWN
-    message = f"rank {rank} ended with exit code {process.exitcode} and left no record"
-    return Failure(cause=cause, message=message, remedy=CAUSE_FACTS[cause].remedy, rank=rank)
+    silent = set(range(_world(run_spec).processes)) - {failure.rank for failure in failures}
+    if silent:
+        return _silent_death(min(silent), error, counter)
+    return failures[0]
 
 
-def _death_by_signal(rank: int, number: int, counter: OutOfMemoryCounter) -> Failure:
-    if number == signal.SIGKILL and counter.has_risen():
+def _silent_death(rank: int, error: ChildFailedError, counter: OutOfMemoryCounter) -> Failure:
+    first_rank, process = error.get_first_failure()
+    how = "without a word"
+    if first_rank == rank:
+        how = f"by {signal.Signals(-process.exitcode).name}" if process.exitcode < 0 else f"with {process.exitcode}"
+    if counter.has_risen():
         cause, message = Cause.HOST_OOM, f"rank {rank} was killed because the container ran out of memory"
     else:
-        cause, message = Cause.UNKNOWN, f"rank {rank} was killed by {signal.Signals(number).name}"
+        cause, message = Cause.UNKNOWN, f"rank {rank} ended {how}; it was probably killed"
     return Failure(cause=cause, message=message, remedy=CAUSE_FACTS[cause].remedy, rank=rank)
 
 
-def _report_state(run_spec: RunSpec) -> ReportState:
-    return StageReport.model_validate_json(Path(run_spec.report_path).read_text(encoding="utf-8")).state
+def _last_report(run_spec: RunSpec) -> StageReport:
+    return StageReport.model_validate_json(Path(run_spec.report_path).read_text(encoding="utf-8"))

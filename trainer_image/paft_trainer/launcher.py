@@ -19,7 +19,7 @@ from paft_api.report import Failure
 from paft_api.run_spec import RunSpec, TerminationMessage
 from paft_api.stages import StageName
 from paft_trainer.failures import classify
-from paft_trainer.parent_process import end_with_parent
+from paft_trainer.parent_process import stop_with_parent
 from paft_trainer.reporting import FileReportSink, Reporter
 
 
@@ -31,7 +31,7 @@ def launch(stage: StageName, run_spec_path: Path) -> int:
     """Run one attempt of one stage; returns the exit code."""
     run_spec = RunSpec.model_validate_json(run_spec_path.read_text(encoding="utf-8"))
     assert run_spec.identity.stage is stage, f"{run_spec_path} is for {run_spec.identity.stage}, not {stage}"
-    end_with_parent()
+    stop_with_parent()
     Path(run_spec.scratch_directory).mkdir(parents=True, exist_ok=True)
     reporter = Reporter(run_spec.identity, FileReportSink(Path(run_spec.report_path)))
     try:

@@ -61,6 +61,10 @@ class Reporter:
         if self._written_at is None or now - self._written_at >= WRITE_INTERVAL_SECONDS:
             self._write(StageReport(state=ReportState.RUNNING, **self._common()))
 
+    def take_over(self, progress: Progress) -> None:
+        """Go on from what another process of this attempt reported."""
+        self._progress = progress
+
     def succeeded(self, result: PrepareResult | AdapterResult | MergeResult) -> None:
         """Report the result."""
         field = {PrepareResult: "prepare", AdapterResult: "adapter", MergeResult: "merge"}[type(result)]

@@ -15,7 +15,7 @@ import deepspeed
 import torch
 import torch.distributed as dist
 
-from paft_api.causes import CAUSE_FACTS
+from paft_api.causes import CAUSE_FACTS, EXIT_SUCCEEDED
 from paft_api.report import Failure
 from paft_api.run_spec import PreferenceRun, RunSpec, SftRun
 from paft_trainer.failures import classify
@@ -43,6 +43,9 @@ def run_rank(run_spec_json: str, base_folder: str) -> None:
         sys.stderr.flush()
         # Past atexit handlers: collectives that other ranks will never join would hang there.
         os._exit(CAUSE_FACTS[failure.cause].exit_code)
+    if stop_signal.end():
+        # The elastic agent that sent the signal no longer reads results, for which its wrapper would wait here.
+        os._exit(EXIT_SUCCEEDED)
 
 
 def write_failure_record(scratch: Path, failure: Failure) -> None:

@@ -17,6 +17,11 @@ class StopSignal:
         """Take over SIGTERM in this process."""
         signal.signal(signal.SIGTERM, self._note)
 
+    def end(self) -> bool:
+        """Give SIGTERM its default effect back, now that nothing is left to save; whether it had arrived."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        return self._requested
+
     def request(self) -> None:
         """Ask to stop, as SIGTERM does."""
         self._requested = True

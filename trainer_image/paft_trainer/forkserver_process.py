@@ -1,0 +1,8 @@
+"""Imported by the forkserver before anything else: it must not outlive the launcher.
+
+Ranks are children of the forkserver, so a launcher that is killed takes all of them along through it.
+"""
+
+from paft_trainer.parent_process import die_with_parent
+
+die_with_parent()
