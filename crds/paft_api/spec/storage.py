@@ -18,7 +18,7 @@ class StorageSpec(Model):
     """One block for all stages."""
 
     artifacts_uri: FolderUri
-    """Folder for adapters, checkpoints, reports and the base index. Shared by jobs: finished work is found by content."""
+    """Folder for adapters, checkpoints and the base index. Jobs share it: finished work is found by content."""
 
     endpoint: Annotated[str, StringConstraints(max_length=512, pattern=r"^https?://[^\s/]+/?$")] | None = None
     """Address of an S3-compatible server. Default: AWS."""

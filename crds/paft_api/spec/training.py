@@ -30,7 +30,7 @@ class TrainingSpec(Model):
     """Peak learning rate of AdamW."""
 
     global_batch_size: Annotated[int, Field(ge=1, le=65536)] = 64
-    """Rows per optimizer step over all processes; a multiple of nodes × processesPerNode × microBatchSize. Default: 64."""
+    """Rows per optimizer step in all; a multiple of nodes × processesPerNode × microBatchSize. Default: 64."""
 
     micro_batch_size: Annotated[int, Field(ge=1, le=4096)] = 1
     """Rows per process and forward pass; does not change the result. Default: 1."""

@@ -1,0 +1,62 @@
+"""Events: each transition between two statuses told once, for people."""
+
+from collections.abc import Iterator
+
+from paft_api.conditions import JOB_FAILED, JOB_SUCCEEDED, RESUMED, STARTED, SUSPENDED
+from paft_api.stages import StageName
+from paft_api.status import ConditionType, PaftJobStatus, StageState, StageStatus
+from paft_operator.actions import Event
+
+
+def transition_events(before: PaftJobStatus, after: PaftJobStatus) -> tuple[Event, ...]:
+    """What happened between two statuses, in the order of stages, the job's end last."""
+    events = [event for name in StageName for event in _stage_events(before.stage(name), after.stage(name))]
+    return (*events, *_suspension_events(before, after), *_terminal_events(before, after))
+
+
+def _stage_events(before: StageStatus, after: StageStatus) -> Iterator[Event]:
+    title = str(after.name).capitalize()
+    failed_again = after.failures > before.failures or (
+        after.state is StageState.FAILED and before.state is not StageState.FAILED
+    )
+    if failed_again:
+        yield Event(
+            type="Warning",
+            reason=f"{title}Failed",
+            message=f"{after.name} attempt {after.attempt} failed: {after.cause}: {after.message}",
+        )
+    if after.state is StageState.STOPPED and before.state is StageState.RUNNING:
+        yield Event(type="Normal", reason=f"{title}Stopped", message=f"{after.name} stopped after saving")
+    if after.state is StageState.RUNNING and after.attempt > before.attempt:
+        yield Event(type="Normal", reason=f"{title}{STARTED}", message=f"{after.name} attempt {after.attempt} started")
+    if after.state is StageState.SUCCEEDED and before.state is not StageState.SUCCEEDED:
+        note = f": {after.message}" if after.message else ""
+        yield Event(type="Normal", reason=f"{title}Succeeded", message=f"{after.name} succeeded{note}")
+
+
+def _suspension_events(before: PaftJobStatus, after: PaftJobStatus) -> Iterator[Event]:
+    was, is_ = (_is_true(status, ConditionType.SUSPENDED) for status in (before, after))
+    if is_ and not was:
+        yield Event(type="Normal", reason=SUSPENDED, message="suspended by runPolicy.suspend")
+    if was and not is_:
+        yield Event(type="Normal", reason=RESUMED, message="resumed")
+
+
+def _terminal_events(before: PaftJobStatus, after: PaftJobStatus) -> Iterator[Event]:
+    new_generation = before.observed_generation != after.observed_generation
+    for type_, kind, reason in (
+        (ConditionType.SUCCEEDED, "Normal", JOB_SUCCEEDED),
+        (ConditionType.FAILED, "Warning", JOB_FAILED),
+    ):
+        condition = after.condition(type_)
+        if condition is not None and condition.status == "True" and (new_generation or not _is_true(before, type_)):
+            yield Event(
+                type="Normal" if kind == "Normal" else "Warning",
+                reason=reason,
+                message=condition.message if kind == "Normal" else f"{condition.reason}: {condition.message}",
+            )
+
+
+def _is_true(status: PaftJobStatus, type_: ConditionType) -> bool:
+    condition = status.condition(type_)
+    return condition is not None and condition.status == "True"

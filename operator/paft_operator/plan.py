@@ -1,0 +1,100 @@
+"""What should happen next to a PaftJob: a pure and total function, the one place where its life cycle is decided."""
+
+from datetime import datetime
+
+from paft_api.spec import PaftJob
+from paft_api.stages import ARMS, StageName
+from paft_api.status import ConditionType, PaftJobStatus, StageState
+from paft_operator.actions import Plan
+from paft_operator.conclusion import conclude
+from paft_operator.deadlines import apply_deadline
+from paft_operator.events import transition_events
+from paft_operator.generations import stages_at_start
+from paft_operator.merging import plan_merge
+from paft_operator.observation import Observed
+from paft_operator.planning import Planning
+from paft_operator.preparation import plan_prepare
+from paft_operator.stage_attempts import follow_running, plan_stage
+from paft_operator.stopping import stop_everything, suspend
+
+FIRST_RETRY_SECONDS = 10.0
+"""Pause before the second attempt, as of a Kubernetes Job; it doubles up to six minutes."""
+
+
+def plan(job: PaftJob, observed: Observed, now: datetime, *, first_retry_seconds: float = FIRST_RETRY_SECONDS) -> Plan:
+    """Actions, status and events that follow from spec, previous status, attempts and clock."""
+    previous = job.status if job.status is not None else PaftJobStatus()
+    planning = Planning(
+        job=job,
+        previous=previous,
+        observed=observed,
+        now=now,
+        first_retry_seconds=first_retry_seconds,
+        stages=stages_at_start(job, previous),
+        base=previous.base,
+        output=previous.output if previous.observed_generation == job.metadata.generation else None,
+    )
+    if _has_failed(planning):
+        stop_everything(planning)
+    elif not _has_succeeded(planning):
+        apply_deadline(planning)
+        suspend(planning)
+        _plan_stages(planning)
+    status = conclude(planning)
+    return Plan(
+        status=status,
+        actions=tuple(planning.actions),
+        events=transition_events(previous, status),
+        requeue_after=_seconds_until_first(planning),
+    )
+
+
+def _plan_stages(planning: Planning) -> None:
+    before = dict(planning.stages)
+    _advance(planning)
+    if _any_failed(planning):
+        # What the other stages decided in this pass does not begin: decide again without starting anything.
+        planning.stages = before
+        planning.actions.clear()
+        planning.may_start = False
+        _advance(planning)
+    if planning.deadline_exceeded or _any_failed(planning):
+        stop_everything(planning)
+
+
+def _advance(planning: Planning) -> None:
+    plan_prepare(planning)
+    if planning.stages[StageName.PREPARE].state is StageState.SUCCEEDED:
+        for arm in ARMS:
+            plan_stage(planning, arm, planning.stages[arm].digest)
+        plan_merge(planning)
+    else:
+        for stage in (*ARMS, StageName.MERGE):
+            follow_running(planning, stage)
+
+
+def _any_failed(planning: Planning) -> bool:
+    return any(entry.state is StageState.FAILED for entry in planning.stages.values())
+
+
+def _has_succeeded(planning: Planning) -> bool:
+    return _terminal(planning, ConditionType.SUCCEEDED)
+
+
+def _has_failed(planning: Planning) -> bool:
+    return _terminal(planning, ConditionType.FAILED)
+
+
+def _terminal(planning: Planning, type_: ConditionType) -> bool:
+    condition = planning.previous.condition(type_)
+    return (
+        planning.previous.observed_generation == planning.generation
+        and condition is not None
+        and condition.status == "True"
+    )
+
+
+def _seconds_until_first(planning: Planning) -> float | None:
+    if not planning.wake_ups:
+        return None
+    return max(0.0, (min(planning.wake_ups) - planning.now).total_seconds())

@@ -1,0 +1,63 @@
+"""The state of one planning: what is known, and what has been decided so far. Lives for one call of `plan`."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from paft_api.spec import PaftJob
+from paft_api.stages import StageName
+from paft_api.status import BaseStatus, OutputStatus, PaftJobStatus, StageStatus
+from paft_operator.actions import Action, StopAttempt
+from paft_operator.observation import AttemptObservation, AttemptState, Observed
+
+
+@dataclass(kw_only=True, slots=True)
+class Planning:
+    """`stages` starts as the previous status has it, and is brought up to date by the policies.
+
+    `may_start`: nothing is started while it is false. `first_retry_seconds`: pause before the second attempt.
+    """
+
+    job: PaftJob
+    previous: PaftJobStatus
+    observed: Observed
+    now: datetime
+    first_retry_seconds: float
+    stages: dict[StageName, StageStatus]
+    base: BaseStatus | None = None
+    output: OutputStatus | None = None
+    may_start: bool = True
+    deadline_exceeded: bool = False
+    active_seconds: float = 0.0
+    actions: list[Action] = field(default_factory=list)
+    wake_ups: list[datetime] = field(default_factory=list)
+
+    @property
+    def generation(self) -> int:
+        """Generation of the spec."""
+        return self.job.metadata.generation
+
+    def update(self, stage: StageName, **fields: object) -> None:
+        """Change fields of a stage's status."""
+        self.stages[stage] = self.stages[stage].model_copy(update=fields)
+
+    def attempts(self, stage: StageName) -> list[AttemptObservation]:
+        """Attempts of a stage, oldest first."""
+        return sorted(
+            (attempt for attempt in self.observed.attempts if attempt.stage is stage),
+            key=lambda attempt: attempt.attempt,
+        )
+
+    def running(self, stage: StageName) -> AttemptObservation | None:
+        """The attempt of a stage that runs, if one does."""
+        return next(
+            (attempt for attempt in reversed(self.attempts(stage)) if attempt.state is AttemptState.RUNNING), None
+        )
+
+    def stop(self, attempt: AttemptObservation, reason: str) -> None:
+        """Ask a running attempt to stop, once."""
+        if not attempt.stopping:
+            self.actions.append(StopAttempt(stage=attempt.stage, attempt=attempt.attempt, reason=reason))
+
+    def wake_up_in(self, seconds: float) -> None:
+        """Plan again after so many seconds at the latest."""
+        self.wake_ups.append(self.now + timedelta(seconds=seconds))

@@ -1,0 +1,70 @@
+"""From a decision to the RunSpec of one attempt."""
+
+from dataclasses import dataclass
+
+from paft_api.run_spec import MergeRun, PreferenceRun, PrepareRun, RunSpec, SftRun, StageIdentity, World
+from paft_api.spec import PaftJob
+from paft_api.stages import StageName
+from paft_operator.actions import StartAttempt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placement:
+    """Where an attempt runs. `world` is set for arms. Paths are absolute, on the machine or in the pod."""
+
+    world: World | None
+    report_path: str
+    termination_path: str
+    scratch_directory: str
+    cache_directory: str
+    stop_grace_seconds: int = 300
+
+
+def run_spec(job: PaftJob, action: StartAttempt, placement: Placement) -> RunSpec:
+    """All that the attempt needs, and nothing that another stage needs."""
+    assert job.metadata.uid is not None
+    spec = job.spec
+    identity = StageIdentity(
+        job_name=job.metadata.name,
+        job_namespace=job.metadata.namespace,
+        job_uid=job.metadata.uid,
+        generation=job.metadata.generation,
+        stage=action.stage,
+        attempt=action.attempt,
+    )
+    block: PrepareRun | SftRun | PreferenceRun | MergeRun
+    match action.stage:
+        case StageName.PREPARE:
+            block = PrepareRun(sft=spec.sft, preference=spec.preference, merge=spec.merge)
+        case StageName.SFT:
+            block = SftRun(spec=spec.sft, world=_world(placement))
+        case StageName.PREFERENCE:
+            block = PreferenceRun(spec=spec.preference, world=_world(placement))
+        case StageName.MERGE:
+            block = _merge_run(job, action)
+    return RunSpec.model_validate(
+        {
+            "identity": identity,
+            "base": spec.base,
+            "storage": spec.storage,
+            "base_digest": action.base_digest,
+            "stage_digest": action.stage_digest,
+            "report_path": placement.report_path,
+            "termination_path": placement.termination_path,
+            "scratch_directory": placement.scratch_directory,
+            "cache_directory": placement.cache_directory,
+            "stop_grace_seconds": placement.stop_grace_seconds,
+            action.stage.value: block,
+        }
+    )
+
+
+def _world(placement: Placement) -> World:
+    assert placement.world is not None
+    return placement.world
+
+
+def _merge_run(job: PaftJob, action: StartAttempt) -> MergeRun:
+    assert action.sft_adapter is not None
+    assert action.preference_adapter is not None
+    return MergeRun(spec=job.spec.merge, sft=action.sft_adapter, preference=action.preference_adapter)

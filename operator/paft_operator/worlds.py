@@ -1,0 +1,68 @@
+"""How many processes an arm gets, in a cluster and on one machine; the global batch is the same in both."""
+
+from collections.abc import Sequence
+
+from paft_api.run_spec import World
+from paft_api.spec.arm import ArmSpec
+from paft_api.stages import StageName
+
+
+def cluster_world(arm: ArmSpec) -> World:
+    """What the spec asks for."""
+    resources = arm.resources
+    return World(
+        nodes=resources.nodes,
+        processes_per_node=resources.resolved_processes_per_node,
+        device="cuda" if resources.gpus_per_node > 0 else "cpu",
+        gradient_accumulation_steps=_accumulation(arm, resources.processes),
+    )
+
+
+def local_world(arm: ArmSpec, *, cuda_devices: Sequence[int], cpus: int, arms_sharing: int = 2) -> World:
+    """What one machine can give, with the job's meaning kept by accumulation.
+
+    `cuda_devices`: those this arm may use. `cpus`: cores of the machine, which `arms_sharing` arms share. The number of
+    processes is the largest that is asked for, available, and divides the global batch.
+    """
+    use_cuda = arm.resources.gpus_per_node > 0 and len(cuda_devices) > 0
+    available = len(cuda_devices) if use_cuda else max(1, cpus)
+    processes = next(
+        count
+        for count in range(min(arm.resources.processes, available), 0, -1)
+        if arm.training.global_batch_size % (count * arm.training.micro_batch_size) == 0
+    )
+    return World(
+        nodes=1,
+        processes_per_node=processes,
+        device="cuda" if use_cuda else "cpu",
+        gradient_accumulation_steps=_accumulation(arm, processes),
+        threads_per_process=None if use_cuda else max(1, cpus // (processes * arms_sharing)),
+        visible_devices=tuple(cuda_devices[:processes]) if use_cuda else None,
+    )
+
+
+def share_devices(cuda_devices: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Devices of the SFT and of the preference arm: a half each, or both the one there is."""
+    if len(cuda_devices) < 2:
+        return tuple(cuda_devices), tuple(cuda_devices)
+    middle = len(cuda_devices) // 2
+    return tuple(cuda_devices[:middle]), tuple(cuda_devices[middle:])
+
+
+def describe_world(stage: StageName, arm: ArmSpec, world: World) -> str:
+    """One line for people: what was asked for, what there is, and how the batch is kept."""
+    wanted = f"{arm.resources.processes} {_kind('cuda' if arm.resources.gpus_per_node > 0 else 'cpu')}"
+    got = f"{world.processes} {_kind(world.device)}"
+    change = "" if wanted == got else f" instead of {wanted}"
+    return (
+        f"{stage}: {got}{change}; {world.processes} × microBatchSize {arm.training.micro_batch_size} × "
+        f"{world.gradient_accumulation_steps} accumulation steps = globalBatchSize {arm.training.global_batch_size}"
+    )
+
+
+def _kind(device: str) -> str:
+    return "GPU processes" if device == "cuda" else "CPU processes"
+
+
+def _accumulation(arm: ArmSpec, processes: int) -> int:
+    return arm.training.global_batch_size // (processes * arm.training.micro_batch_size)
