@@ -78,7 +78,8 @@ def build_checkpoint(
     torch.manual_seed(seed)
     model = model_class(configuration).to(dtype)
     for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.05)
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=0.1)
     model.save_pretrained(folder, max_shard_size=max_shard_size)
     tokenizer.save_pretrained(folder)
     return folder

@@ -9,11 +9,14 @@ import os
 import sys
 import time
 import traceback
+import warnings
 from pathlib import Path
 
+import datasets
 import deepspeed
 import torch
 import torch.distributed as dist
+import transformers
 
 from paft_api.causes import CAUSE_FACTS, EXIT_SUCCEEDED
 from paft_api.report import Failure
@@ -28,6 +31,7 @@ from paft_trainer.training.stop_signal import StopSignal
 
 def run_rank(run_spec_json: str, base_folder: str) -> None:
     """Run this rank to its end. Ranks are told who they are by torchrun's environment; without it there is one."""
+    quiet_libraries()
     run_spec = RunSpec.model_validate_json(run_spec_json)
     stop_signal = StopSignal()
     stop_signal.install()
@@ -55,9 +59,32 @@ def write_failure_record(scratch: Path, failure: Failure) -> None:
 
 
 def _train(run_spec: RunSpec, base_folder: Path, reporter: Reporter, stop_signal: StopSignal) -> None:
+    partitioned = join_world(arm_run(run_spec))
+    train_in_world(run_spec, base_folder, reporter, stop_signal, partitioned=partitioned)
+    if partitioned:
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+def quiet_libraries() -> None:
+    """Keep deprecations inside pinned libraries and their progress bars out of the log."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|torch|accelerate|peft")
+    transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+
+
+def arm_run(run_spec: RunSpec) -> SftRun | PreferenceRun:
+    """The arm that this attempt trains."""
     run = run_spec.sft if run_spec.sft is not None else run_spec.preference
     assert run is not None
-    partitioned = _join_world(run)
+    return run
+
+
+def train_in_world(
+    run_spec: RunSpec, base_folder: Path, reporter: Reporter, stop_signal: StopSignal, *, partitioned: bool
+) -> None:
+    """Train as a member of a world that was joined, and report how it ended. Raises StageError."""
+    run = arm_run(run_spec)
     session = ArmSession(
         run_spec=run_spec,
         arm=run.spec,
@@ -71,12 +98,9 @@ def _train(run_spec: RunSpec, base_folder: Path, reporter: Reporter, stop_signal
         reporter.stopped()
     elif result is not None:
         reporter.succeeded(result)
-    if partitioned:
-        dist.barrier()
-        dist.destroy_process_group()
 
 
-def _join_world(run: SftRun | PreferenceRun) -> bool:
+def join_world(run: SftRun | PreferenceRun) -> bool:
     """Set up threads and the process group; False where this is one process without a launcher."""
     if run.world.threads_per_process is not None:
         torch.set_num_threads(run.world.threads_per_process)

@@ -1,0 +1,130 @@
+"""Runs training cases on real ranks, several in one launch: starting Python and joining a world is most of the cost."""
+
+import json
+import multiprocessing
+import os
+import socket
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from paft_api.report import ReportState, StageReport
+from paft_api.run_spec import RunSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One training. `stop_at`: step after which rank 0 is asked to stop."""
+
+    run_spec: RunSpec
+    base: Path
+    stop_at: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What rank 0 reported: every step, and the end. `failure`: cause and message of the error that ended it."""
+
+    reports: list[StageReport]
+    failure: tuple[str, str] | None = None
+    losses: list[float] = field(default_factory=list)
+
+    @property
+    def last(self) -> StageReport:
+        return self.reports[-1]
+
+
+def run_cases(cases: Sequence[Case], *, ranks: int, directory: Path) -> list[Outcome]:
+    """Run all cases one after the other in one world; with `ranks` 1 in one process without a launcher."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["paft_trainer.training.rank"])
+    os.environ.update(OMP_NUM_THREADS="1", DS_ACCELERATOR="cpu", HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+    port = _free_port()
+    payload = [(case.run_spec.to_json(), str(case.base), case.stop_at) for case in cases]
+    processes = [
+        context.Process(target=_rank, args=(rank, ranks, port, payload, str(directory))) for rank in range(ranks)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=240)
+        assert process.exitcode == 0, (directory / "error.txt").read_text()
+    return [_outcome(entry) for entry in json.loads((directory / "outcomes.json").read_text())]
+
+
+def _outcome(entry: dict[str, Any]) -> Outcome:
+    reports = [StageReport.model_validate_json(report) for report in entry["reports"]]
+    losses = {
+        report.progress.step: report.progress.loss
+        for report in reports
+        if report.state is ReportState.RUNNING and report.progress.loss is not None
+    }
+    failure = tuple(entry["failure"]) if entry["failure"] else None
+    return Outcome(reports=reports, failure=failure, losses=[losses[step] for step in sorted(losses)])
+
+
+def _rank(rank: int, ranks: int, port: int, payload: list[tuple[str, str, int | None]], directory: str) -> None:
+    from paft_trainer.training.rank import arm_run, join_world, quiet_libraries
+
+    quiet_libraries()
+
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    if ranks > 1:
+        world = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        os.environ.update({name: str(value) for name, value in world.items()})
+    try:
+        partitioned = join_world(arm_run(RunSpec.model_validate_json(payload[0][0])))
+        outcomes = [_run_case(rank, *entry, partitioned=partitioned) for entry in payload]
+        if rank == 0:
+            (Path(directory) / "outcomes.json").write_text(json.dumps(outcomes))
+    except Exception:  # noqa: BLE001 - shown by the test
+        (Path(directory) / "error.txt").write_text(traceback.format_exc())
+        os._exit(1)
+    os._exit(0)
+
+
+def _run_case(rank: int, text: str, base: str, stop_at: int | None, *, partitioned: bool) -> dict[str, Any]:
+    from accelerate.state import AcceleratorState, GradientState
+    from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+
+    from paft_trainer.errors import StageError
+    from paft_trainer.reporting import Reporter
+    from paft_trainer.training.rank import train_in_world
+    from paft_trainer.training.stop_signal import StopSignal
+
+    run_spec = RunSpec.model_validate_json(text)
+    stop_signal = StopSignal()
+    sink = _Recorder(stop_signal, stop_at)
+    # Each look at this clock is a minute later, so that every step is reported.
+    minutes = iter(range(0, 10**9, 60))
+    reporter = Reporter(run_spec.identity, sink if rank == 0 else None, clock=lambda: next(minutes))
+    failure = None
+    try:
+        train_in_world(run_spec, Path(base), reporter, stop_signal, partitioned=partitioned)
+    except StageError as error:
+        failure = (error.cause, error.message)
+    AcceleratorState._reset_state()
+    GradientState._reset_state()
+    unset_hf_deepspeed_config()
+    return {"reports": sink.reports, "failure": failure}
+
+
+class _Recorder:
+    def __init__(self, stop_signal: Any, stop_at: int | None) -> None:
+        self.reports: list[str] = []
+        self._stop_signal = stop_signal
+        self._stop_at = stop_at
+
+    def write(self, report: StageReport) -> None:
+        self.reports.append(report.to_json())
+        if self._stop_at is not None and report.progress.step == self._stop_at - 1:
+            self._stop_signal.request()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
