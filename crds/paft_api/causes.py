@@ -96,7 +96,8 @@ CAUSE_FACTS: dict[Cause, CauseFacts] = {
     Cause.STORAGE_AUTH: CauseFacts(
         retryable=False,
         exit_code=83,
-        remedy="Check the credentials (storage.secretRef, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and their rights.",
+        remedy="Check the credentials (storage.secretRef, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) and "
+        "their rights.",
     ),
     Cause.DATA_INVALID: CauseFacts(retryable=False, exit_code=84, remedy="Mend the data file at the place named."),
     Cause.CONFIG_INVALID: CauseFacts(retryable=False, exit_code=85, remedy="Mend the field named in the job file."),

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
 
 
@@ -26,6 +26,18 @@ class Model(BaseModel):
     def to_json(self) -> str:
         """The document as one line of JSON."""
         return self.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def unavailable(*values: object, instead: str) -> AfterValidator:
+    """Refuses values that the contract names but this version cannot do yet."""
+
+    def check(value: object) -> object:
+        if value in values:
+            shown = str(value).lower() if isinstance(value, bool) else value
+            raise ValueError(f"{shown} is not available in this version; {instead}")
+        return value
+
+    return AfterValidator(check)
 
 
 def _number_to_text(value: object) -> object:

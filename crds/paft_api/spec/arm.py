@@ -37,12 +37,6 @@ class ArmSpec(Model):
             )
         return self
 
-    @model_validator(mode="after")
-    def _packing_is_off(self) -> Self:
-        if self.training.packing:
-            raise ValueError("training.packing true is not available in this version; remove it or set false")
-        return self
-
 
 def require_formats(data: DataSpec, allowed: tuple[DataFormat, ...]) -> None:
     """Raises ValueError for the first source whose format the arm cannot train on."""

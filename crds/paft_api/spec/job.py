@@ -70,7 +70,8 @@ class PaftJobSpec(Model):
         for name, uri in (("base.uri", self.base.uri), ("storage.artifactsUri", self.storage.artifacts_uri)):
             if output.startswith(uri) or uri.startswith(output):
                 raise ValueError(
-                    f"merge.output.uri {output} and {name} {uri} lie in one another; give the output a folder of its own"
+                    f"merge.output.uri {output} and {name} {uri} lie in one another; "
+                    "give the output a folder of its own"
                 )
         return self
 

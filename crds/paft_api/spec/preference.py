@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from paft_api.model import Model
+from paft_api.model import Model, unavailable
 from paft_api.spec.arm import ArmSpec, require_formats
 from paft_api.spec.data import DataFormat
 from paft_api.spec.training import PreferenceTrainingSpec
@@ -40,7 +40,7 @@ class DpoSpec(Model):
 class PreferenceSpec(ArmSpec):
     """The alignment arm."""
 
-    method: Literal["dpo", "orpo"] = "dpo"
+    method: Annotated[Literal["dpo", "orpo"], unavailable("orpo", instead="use dpo")] = "dpo"
     """dpo; orpo is not available in this version. Default: dpo."""
 
     dpo: DpoSpec = DpoSpec()
@@ -48,12 +48,6 @@ class PreferenceSpec(ArmSpec):
 
     training: PreferenceTrainingSpec = PreferenceTrainingSpec()
     """Optimisation."""
-
-    @model_validator(mode="after")
-    def _method_is_available(self) -> Self:
-        if self.method == "orpo":
-            raise ValueError("method orpo is not available in this version; use dpo")
-        return self
 
     @model_validator(mode="after")
     def _formats_fit(self) -> Self:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from paft_api.model import Model
+from paft_api.model import Model, unavailable
 from paft_api.spec.arm import ArmSpec, require_formats
 from paft_api.spec.data import DataFormat
 from paft_api.spec.training import SftTrainingSpec
@@ -13,7 +13,9 @@ from paft_api.spec.training import SftTrainingSpec
 class L1Spec(Model):
     """The L1 penalty of PAFT (arXiv 2406.17923, equation 6) on the adapter's factors."""
 
-    mode: Literal["proximal", "subgradient", "none"] = "proximal"
+    mode: Annotated[
+        Literal["proximal", "subgradient", "none"], unavailable("subgradient", instead="use proximal or none")
+    ] = "proximal"
     """proximal: soft-thresholding in AdamW's own metric, gives exact zeros. none: no penalty.
     subgradient: the penalty in the loss; not available in this version. Default: proximal."""
 
@@ -22,12 +24,6 @@ class L1Spec(Model):
 
     ramp_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Share of the steps over which the strength rises from 0. Default: 0.1."""
-
-    @model_validator(mode="after")
-    def _mode_is_available(self) -> Self:
-        if self.mode == "subgradient":
-            raise ValueError("mode subgradient is not available in this version; use proximal or none")
-        return self
 
 
 class SftSpec(ArmSpec):

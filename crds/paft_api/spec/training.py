@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from paft_api.model import Model
+from paft_api.model import Model, unavailable
 
 
 class KeepSpec(Model):
@@ -56,7 +56,7 @@ class TrainingSpec(Model):
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Arithmetic of the model; master weights are always fp32. Default: auto, which is bf16 on CUDA and fp32 on CPU."""
 
-    packing: bool = False
+    packing: Annotated[bool, unavailable(True, instead="remove it or set false")] = False
     """Put several rows into one sequence. Default: false; true is not available in this version."""
 
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
