@@ -1,0 +1,176 @@
+"""`paft merge`: one merge of adapters that lie somewhere, without a job."""
+
+import os
+import re
+import shlex
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from paft_api.report import MergeResult
+from paft_api.run_spec import AdapterReference, MergeRun, RunSpec, StageIdentity
+from paft_api.spec.base import BaseSpec
+from paft_api.spec.merge import ArmWeights, MergeMethod, MergeOutput, MergeSpec
+from paft_api.spec.storage import StorageSpec
+from paft_api.stages import ARMS, StageName
+from paft_cli.commands.run import require_trainer
+from paft_cli.display.summary import stop_text
+from paft_cli.errors import EXIT_FAILED, CommandError
+from paft_cli.local.directories import AttemptDirectory, paft_home
+from paft_cli.local.files import write_atomically
+from paft_cli.local.launchers import TRAINER_COMMAND, Launchers
+from paft_cli.local.local_host import observe_attempt
+from paft_cli.local.stop_signals import StopSignals
+from paft_cli.tables import format_bytes
+from paft_operator.observation import AttemptObservation, AttemptState
+
+_TICK_SECONDS = 0.2
+_LINE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergeArguments:
+    """The command line, as it was given."""
+
+    base: str
+    adapters: tuple[str, ...]
+    output: str
+    method: str
+    density: float | None
+    weights: tuple[str, ...]
+    max_shard_size: str
+    endpoint: str | None
+    region: str | None
+
+
+def merge_adapters(arguments: MergeArguments, *, trainer_command: Sequence[str] = TRAINER_COMMAND) -> int:
+    """Merge and publish; returns the exit code. Raises CommandError for arguments that cannot work."""
+    if trainer_command == TRAINER_COMMAND:
+        require_trainer()
+    with tempfile.TemporaryDirectory(prefix="paft-merge-") as folder, StopSignals() as stop_signals:
+        directory = AttemptDirectory(Path(folder), StageName.MERGE, 1)
+        write_atomically(directory.run_spec_file, run_spec_of(arguments, directory).to_json())
+        launchers = Launchers(os.environ, trainer_command)
+        ended = _watch(directory, launchers, stop_signals)
+        if ended.state is AttemptState.STOPPED:
+            print(stop_text(shlex.join(["paft", *sys.argv[1:]])))
+            return stop_signals.exit_code if stop_signals.requested else EXIT_FAILED
+        if ended.failure is not None:
+            log = directory.log_file.read_text(encoding="utf-8", errors="replace")
+            failure = ended.failure
+            print(f"{log}Failed: {failure.cause}: {failure.message}\n  {failure.remedy}", file=sys.stderr)
+            return EXIT_FAILED
+        assert ended.report is not None
+        assert ended.report.merge is not None
+        print(_result_text(ended.report.merge))
+        return 0
+
+
+def run_spec_of(arguments: MergeArguments, directory: AttemptDirectory) -> RunSpec:
+    """What the merge is told. Raises CommandError with every argument that is wrong."""
+    adapters = _by_arm("--adapter", arguments.adapters)
+    missing = [arm.value for arm in ARMS if arm not in adapters]
+    if missing:
+        raise CommandError(f"--adapter {missing[0]}=URI is missing; both adapters are needed")
+    weights = {arm.value: _number(arm, text) for arm, text in _by_arm("--weight", arguments.weights).items()}
+    # The cache has the form of artifacts, of which a merge on its own has none.
+    artifacts_uri = (paft_home() / "cache").as_uri() + "/"
+    try:
+        return RunSpec(
+            identity=StageIdentity(
+                job_name="merge",
+                job_namespace="default",
+                job_uid=str(uuid.uuid4()),
+                generation=1,
+                stage=StageName.MERGE,
+                attempt=1,
+            ),
+            base=BaseSpec(uri=as_uri(arguments.base)),
+            storage=StorageSpec(artifacts_uri=artifacts_uri, endpoint=arguments.endpoint, region=arguments.region),
+            report_path=str(directory.report_file),
+            termination_path=str(directory.termination_file),
+            scratch_directory=str(directory.scratch),
+            cache_directory=str(paft_home() / "cache"),
+            merge=MergeRun(
+                spec=MergeSpec(
+                    method=MergeMethod(arguments.method),
+                    weights=(ArmWeights(**weights),),
+                    density=arguments.density,
+                    output=MergeOutput(uri=as_uri(arguments.output), max_shard_size=arguments.max_shard_size),
+                ),
+                sft=AdapterReference(uri=as_uri(adapters[StageName.SFT])),
+                preference=AdapterReference(uri=as_uri(adapters[StageName.PREFERENCE])),
+            ),
+        )
+    except ValidationError as error:
+        raise CommandError("\n".join(_explained(error))) from error
+
+
+def as_uri(address: str) -> str:
+    """A URI as it is, a local path as the `file://` URI of a folder."""
+    if re.match(r"[a-z0-9]+://", address):
+        return address
+    return Path(address).expanduser().resolve().as_uri() + "/"
+
+
+def _by_arm(option: str, pairs: Sequence[str]) -> Mapping[StageName, str]:
+    found: dict[StageName, str] = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if name not in ARMS or not separator or not value:
+            raise CommandError(f"{option} {pair}: write sft=… or preference=…")
+        if StageName(name) in found:
+            raise CommandError(f"{option} {name}=… is given twice; give it once")
+        found[StageName(name)] = value
+    return found
+
+
+def _number(arm: StageName, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise CommandError(f"--weight {arm}={text}: {text!r} is no number; write such as {arm}=0.7") from None
+
+
+def _explained(error: ValidationError) -> list[str]:
+    lines = []
+    for one in error.errors():
+        place = ".".join(str(part) for part in one["loc"])
+        message = one["msg"].removeprefix("Value error, ")
+        lines.append(f"{place} {one['input']!r}: {message}" if place else message)
+    return lines
+
+
+def _watch(directory: AttemptDirectory, launchers: Launchers, stop_signals: StopSignals) -> AttemptObservation:
+    """Start the merge and wait for its end, with a line every few seconds."""
+    told_at = time.monotonic()
+    while True:
+        observation = observe_attempt(directory, launchers)
+        if observation is not None and observation.state is not AttemptState.RUNNING:
+            return observation
+        launchers.start(directory)
+        if stop_signals.impatient:
+            launchers.kill(directory)
+        elif stop_signals.requested:
+            launchers.stop(directory, "paft merge was stopped")
+        if observation is not None and observation.report is not None and time.monotonic() - told_at >= _LINE_SECONDS:
+            told_at = time.monotonic()
+            progress = observation.report.progress
+            count = f" {progress.step}/{progress.total_steps} tensors" if progress.step is not None else ""
+            print(f"{progress.activity}{count}", flush=True)
+        time.sleep(_TICK_SECONDS)
+
+
+def _result_text(result: MergeResult) -> str:
+    if result.adopted:
+        return f"{result.artifact.uri} has this merge already: {format_bytes(result.bytes)}, {result.artifact.digest}"
+    tensors = f"{result.merged_tensors} tensors merged, {result.copied_tensors} copied"
+    effort = f"{result.seconds:.1f} s, peak memory {format_bytes(result.peak_memory_bytes)}"
+    size = format_bytes(result.bytes)
+    return f"{result.artifact.uri}: {result.method}, {tensors}, {size} in {effort}, {result.artifact.digest}"
