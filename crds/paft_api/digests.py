@@ -74,11 +74,18 @@ def preference_digest(spec: PreferenceSpec, *, base_digest: str, chat_template: 
     )
 
 
-def recipe_digest(spec: MergeSpec, *, base_digest: str, sft_adapter: str, preference_adapter: str) -> str:
-    """Digest of a merge: equal recipes write equal bytes. It is the stage digest of the merge."""
+def recipe_digest(
+    spec: MergeSpec, *, base_digest: str, sft_adapter: str, preference_adapter: str, chat_template: str | None = None
+) -> str:
+    """Digest of a merge: equal recipes write equal bytes. It is the stage digest of the merge.
+
+    `chat_template`: the job's own, which goes into the output.
+    """
     options: dict[str, object] = {"method": spec.method, "weights": [entry.to_document() for entry in spec.weights]}
     if spec.method is MergeMethod.TIES:
         options["density"] = spec.resolved_density
+    if chat_template is not None:
+        options["chatTemplate"] = chat_template
     return digest_of(
         {
             "format": FORMAT_VERSION,

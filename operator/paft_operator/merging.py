@@ -22,6 +22,7 @@ def plan_merge(planning: Planning) -> None:
         base_digest=planning.base.digest,
         sft_adapter=sft.artifact_digest,
         preference_adapter=preference.artifact_digest,
+        chat_template=planning.job.spec.base.chat_template,
     )
     planning.update(StageName.MERGE, digest=digest)
     plan_stage(planning, StageName.MERGE, digest)

@@ -1,37 +1,28 @@
-"""Reading PEFT LoRA adapters from an object store, with every reason to refuse one before anything else is read."""
+"""Reading PEFT LoRA adapters from an object store, with every reason to refuse one before a base is read."""
 
 import hashlib
 import json
-import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 
 from paft_api.digests import file_set_digest
 from paft_api.layout import ADAPTER_MANIFEST_FILE
+from paft_trainer.adapter_configuration import CONFIGURATION_FILE, AdapterConfiguration, parse_configuration
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid
 from paft_trainer.safetensors_files import parse_header
 from paft_trainer.storage import ObjectMissing, ObjectStore
 
-CONFIGURATION_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 PICKLED_FILE = "adapter_model.bin"
 
 _KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<factor>[AB])\.weight$")
-_REFUSED_OPTIONS = {
-    "use_dora": "DoRA scales ΔW by norms of the merged weights",
-    "fan_in_fan_out": "its base stores weights transposed",
-    "modules_to_save": "it carries whole modules besides its factors",
-    "trainable_token_indices": "it carries rows of the embedding",
-    "layer_replication": "it repeats layers of the base",
-    "lora_bias": "it carries biases",
-    "use_qalora": "it groups the inputs of A",
-    "arrow_config": "it routes between experts",
-}
-_CHANGES_THE_BASE = ("pissa", "olora", "loftq", "corda", "eva_residual")
+_FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,19 +40,29 @@ class Factors:
 
     @property
     def is_zero(self) -> bool:
-        """Whether ΔW is known to be zero from one factor alone."""
+        """Whether one factor alone makes ΔW zero."""
         return self.scale == 0 or not bool(self.a.any()) or not bool(self.b.any())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adapter:
-    """A LoRA adapter. `modules` maps names of the base's modules to factors; `manifest` is PAFT's own, where it has
-    one."""
+    """A LoRA adapter. `modules` maps names of the base's modules to factors, sorted; `manifest` is PAFT's own, where
+    it has one."""
 
     uri: str
     digest: str
     modules: dict[str, Factors]
     manifest: dict[str, Any] | None
+
+    @property
+    def base_digest(self) -> str | None:
+        """The base it was trained on, where its manifest tells."""
+        return None if self.manifest is None else self.manifest["baseDigest"]
+
+
+def adapter_digest(sha256_by_name: Mapping[str, str]) -> str:
+    """Digest of an adapter: over its configuration and its weights, whatever else lies beside them."""
+    return file_set_digest({name: sha256_by_name[name] for name in (CONFIGURATION_FILE, WEIGHTS_FILE)})
 
 
 def read_adapter(
@@ -72,31 +73,35 @@ def read_adapter(
     `expected_base_digest` is compared with the manifest's, where there is one; `expected_digest` with the files.
     """
     configuration_bytes, weights_bytes = _read_files(store, folder)
-    sha256_by_name = {
-        CONFIGURATION_FILE: hashlib.sha256(configuration_bytes).hexdigest(),
-        WEIGHTS_FILE: hashlib.sha256(weights_bytes).hexdigest(),
-    }
-    digest = file_set_digest(sha256_by_name)
+    digest = adapter_digest(
+        {
+            CONFIGURATION_FILE: hashlib.sha256(configuration_bytes).hexdigest(),
+            WEIGHTS_FILE: hashlib.sha256(weights_bytes).hexdigest(),
+        }
+    )
     if expected_digest is not None and digest != expected_digest:
         raise ArtifactMismatch(
             f"{folder} has the digest {digest}, but {expected_digest} was to be merged",
-            remedy="Start the job again, so that it takes the adapter as it is now.",
+            remedy="The adapter was changed after it was trained; train it again.",
         )
-    manifest = _read_manifest(store, folder, digest)
-    if manifest is not None and expected_base_digest not in (None, manifest["baseDigest"]):
+    adapter = Adapter(
+        uri=folder,
+        digest=digest,
+        modules=_parse_weights(folder, parse_configuration(folder, configuration_bytes), weights_bytes),
+        manifest=_read_manifest(store, folder, digest),
+    )
+    if expected_base_digest is not None:
+        require_base(adapter, expected_base_digest)
+    return adapter
+
+
+def require_base(adapter: Adapter, base_digest: str) -> None:
+    """Raises ArtifactMismatch where the adapter's manifest names another base."""
+    if adapter.base_digest not in (None, base_digest):
         raise ArtifactMismatch(
-            f"{folder} was trained on the base {manifest['baseDigest']}, but the base is {expected_base_digest}",
+            f"{adapter.uri} was trained on the base {adapter.base_digest}, but the base is {base_digest}",
             remedy="Merge adapters with the base they were trained on.",
         )
-    configuration = json.loads(configuration_bytes)
-    _check_configuration(folder, configuration)
-    parse_header(
-        folder + WEIGHTS_FILE,
-        weights_bytes[8 : 8 + int.from_bytes(weights_bytes[:8], "little")],
-        file_size=len(weights_bytes),
-    )
-    modules = _pair_factors(folder, configuration, load_safetensors(weights_bytes))
-    return Adapter(uri=folder, digest=digest, modules=modules, manifest=manifest)
 
 
 def _read_files(store: ObjectStore, folder: str) -> tuple[bytes, bytes]:
@@ -117,72 +122,70 @@ def _read_files(store: ObjectStore, folder: str) -> tuple[bytes, bytes]:
 
 
 def _read_manifest(store: ObjectStore, folder: str, digest: str) -> dict[str, Any] | None:
-    if store.head(folder + ADAPTER_MANIFEST_FILE) is None:
+    uri = folder + ADAPTER_MANIFEST_FILE
+    if store.head(uri) is None:
         return None
-    manifest: dict[str, Any] = json.loads(store.read(folder + ADAPTER_MANIFEST_FILE))
-    if manifest["digest"] != digest:
+    try:
+        manifest = json.loads(store.read(uri))
+        claimed, _ = manifest["digest"], manifest["baseDigest"]
+    except (ValueError, TypeError, KeyError) as error:
         raise ArtifactMismatch(
-            f"{folder}: its files have the digest {digest}, but its manifest says {manifest['digest']}",
+            f"{uri} is no adapter manifest: it has no digest or no baseDigest",
+            remedy="Remove it if the adapter is not PAFT's; otherwise train the adapter again.",
+        ) from error
+    if claimed != digest:
+        raise ArtifactMismatch(
+            f"{folder}: its files have the digest {digest}, but its manifest says {claimed}",
             remedy="The adapter was changed after it was published; train it again.",
         )
     return manifest
 
 
-def _check_configuration(folder: str, configuration: dict[str, Any]) -> None:
-    if configuration.get("peft_type") != "LORA":
-        raise ConfigInvalid(
-            f"{folder} is a {configuration.get('peft_type')} adapter", remedy="Only LoRA adapters can be merged."
-        )
-    for option, reason in _REFUSED_OPTIONS.items():
-        if configuration.get(option):
+def _parse_weights(folder: str, configuration: AdapterConfiguration, content: bytes) -> dict[str, Factors]:
+    """The factors of each module. Names, types and shapes are judged from the header, before anything is decoded."""
+    uri = folder + WEIGHTS_FILE
+    header = parse_header(uri, content[8 : 8 + int.from_bytes(content[:8], "little")], file_size=len(content))
+    for entry in header.entries:
+        if _KEY.match(entry.name) is None or len(entry.shape) != 2 or entry.dtype not in _FLOATS:
             raise ConfigInvalid(
-                f"{folder} uses {option}: {reason}, so B·A is not its whole ΔW",
-                remedy=f"Train the adapter without {option}.",
+                f"{uri} holds {entry.name} of shape {list(entry.shape)} and dtype {entry.dtype}, "
+                "no factor of a linear module",
+                remedy="Only LoRA on linear modules, in one of " + ", ".join(_FLOATS) + ", can be merged.",
             )
-    if configuration.get("bias", "none") != "none":
-        raise ConfigInvalid(
-            f"{folder} trained biases (bias: {configuration['bias']})", remedy="Train the adapter with bias: none."
-        )
-    initialisation = configuration.get("init_lora_weights", True)
-    if isinstance(initialisation, str) and initialisation.lower().startswith(_CHANGES_THE_BASE):
-        raise ConfigInvalid(
-            f"{folder} was initialised with {initialisation}, which changes the base it belongs to",
-            remedy="Convert it to a plain LoRA first (PEFT's path_initial_model_for_weight_conversion).",
-        )
-
-
-def _pair_factors(folder: str, configuration: dict[str, Any], tensors: dict[str, torch.Tensor]) -> dict[str, Factors]:
-    halves: dict[str, dict[str, torch.Tensor]] = {}
-    for key, tensor in tensors.items():
-        match = _KEY.match(key)
-        if match is None or tensor.dim() != 2:
-            raise ConfigInvalid(
-                f"{folder}{WEIGHTS_FILE} holds {key} of shape {list(tensor.shape)}, no factor of a linear layer",
-                remedy="Only LoRA on linear modules can be merged.",
-            )
-        if not bool(torch.isfinite(tensor).all()):
-            raise ArtifactMismatch(
-                f"{folder}{WEIGHTS_FILE}: {key} holds NaN or infinite values", remedy="Train the adapter again."
-            )
-        halves.setdefault(match["module"], {})[match["factor"]] = tensor.float()
-    if not halves:
-        raise ConfigInvalid(f"{folder}{WEIGHTS_FILE} holds no tensors", remedy="Train the adapter again.")
-    return {module: _factors(folder, module, configuration, pair) for module, pair in sorted(halves.items())}
-
-
-def _factors(folder: str, module: str, configuration: dict[str, Any], pair: dict[str, torch.Tensor]) -> Factors:
-    if set(pair) != {"A", "B"}:
-        raise ArtifactMismatch(f"{folder}{WEIGHTS_FILE}: {module} has only lora_{next(iter(pair))}")
-    rank = pair["A"].shape[0]
-    if pair["B"].shape[1] != rank:
+    if not header.entries:
+        raise ConfigInvalid(f"{uri} holds no tensors", remedy="Train the adapter again.")
+    try:
+        tensors = load_safetensors(content)
+    except SafetensorError as error:
         raise ArtifactMismatch(
-            f"{folder}{WEIGHTS_FILE}: {module} has lora_A of rank {rank}, but lora_B of rank {pair['B'].shape[1]}"
+            f"{uri} is no proper safetensors file: {error}", remedy="Write the file again."
+        ) from error
+    return _pair_factors(uri, configuration, tensors)
+
+
+def _pair_factors(
+    uri: str, configuration: AdapterConfiguration, tensors: dict[str, torch.Tensor]
+) -> dict[str, Factors]:
+    halves: dict[str, dict[str, torch.Tensor]] = {}
+    for key in sorted(tensors):
+        factor = tensors[key].float()
+        if not bool(torch.isfinite(factor).all()):
+            raise ArtifactMismatch(f"{uri}: {key} holds NaN or infinite values", remedy="Train the adapter again.")
+        match = _KEY.match(key)
+        assert match is not None
+        halves.setdefault(match["module"], {})[match["factor"]] = factor
+    return {module: _factors(uri, module, configuration, pair) for module, pair in sorted(halves.items())}
+
+
+def _factors(uri: str, module: str, configuration: AdapterConfiguration, pair: dict[str, torch.Tensor]) -> Factors:
+    remedy = "Save the adapter again with save_pretrained."
+    if set(pair) != {"A", "B"}:
+        raise ArtifactMismatch(f"{uri}: {module} has only lora_{next(iter(pair))}", remedy=remedy)
+    ranks = pair["A"].shape[0], pair["B"].shape[1]
+    if ranks != (configuration.rank(module),) * 2:
+        raise ArtifactMismatch(
+            f"{uri}: {module} has lora_A of rank {ranks[0]} and lora_B of rank {ranks[1]}, "
+            f"but {CONFIGURATION_FILE} says {configuration.rank(module)}",
+            remedy=remedy,
         )
-    alpha = _by_pattern(configuration.get("alpha_pattern") or {}, module, configuration["lora_alpha"])
-    divisor = math.sqrt(rank) if configuration.get("use_rslora") else rank
-    return Factors(a=pair["A"], b=pair["B"], scale=alpha / divisor)
-
-
-def _by_pattern(patterns: dict[str, float], module: str, default: float) -> float:
-    """PEFT's rule: a key is a regular expression for the end of the module's name, after a dot."""
-    return next((value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", module)), default)
+    return Factors(a=pair["A"], b=pair["B"], scale=configuration.scale(module))

@@ -32,6 +32,8 @@ DTYPE_BYTES = {
     "BOOL": 1,
     "F8_E4M3": 1,
     "F8_E5M2": 1,
+    "F8_E8M0": 1,
+    "C64": 8,
 }
 
 
@@ -77,6 +79,8 @@ def parse_header(uri: str, header: bytes, *, file_size: int) -> SafetensorsHeade
     if not isinstance(document, dict):
         raise _broken(uri, "its header is no JSON object")
     metadata = document.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise _broken(uri, "its __metadata__ is no map of texts")
     data_start = 8 + len(header)
     entries = sorted(
         (_entry(uri, name, value, data_start) for name, value in document.items()),
@@ -119,7 +123,7 @@ def _entry(uri: str, name: str, value: Any, data_start: int) -> TensorEntry:
         dtype, shape, (begin, end) = value["dtype"], value["shape"], value["data_offsets"]
     except (TypeError, KeyError, ValueError) as error:
         raise _broken(uri, f"tensor {name} lacks dtype, shape or data_offsets") from error
-    if dtype not in DTYPE_BYTES:
+    if not isinstance(dtype, str) or dtype not in DTYPE_BYTES:
         raise _broken(uri, f"tensor {name} has the unknown dtype {dtype!r}")
     if not isinstance(shape, list) or not all(_is_count(dimension) for dimension in shape):
         raise _broken(uri, f"tensor {name} has the shape {shape!r}")

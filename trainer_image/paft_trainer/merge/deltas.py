@@ -1,8 +1,4 @@
-"""ΔW of one module, tile by tile.
-
-A tile is a fixed block of rows. Tiles depend on the tensor's shape alone, so the results of matrix products, which
-depend on the shapes of the call, are the same whatever memory there is.
-"""
+"""ΔW of one module, a block of rows at a time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,25 +7,36 @@ import torch
 
 from paft_trainer.adapters import Factors
 
-TILE_ELEMENTS = 2 * 1024 * 1024
-"""Elements of ΔW in one tile, as far as whole rows allow."""
+CHUNK_ELEMENTS = 2 * 1024 * 1024
+"""Elements of a weight that are held at once, as far as whole rows allow."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tile:
+class RowChunk:
     """Rows `start` up to `stop` of a matrix."""
 
     start: int
     stop: int
 
 
-def tiles(rows: int, columns: int) -> Iterator[Tile]:
-    """The tiles of a matrix, in order."""
-    height = max(1, TILE_ELEMENTS // columns)
+def row_chunks(rows: int, columns: int, *, chunk_elements: int = CHUNK_ELEMENTS) -> Iterator[RowChunk]:
+    """The chunks of a matrix, in order."""
+    height = max(1, chunk_elements // max(1, columns))
     for start in range(0, rows, height):
-        yield Tile(start=start, stop=min(start + height, rows))
+        yield RowChunk(start=start, stop=min(start + height, rows))
 
 
-def delta_tile(factors: Factors, tile: Tile) -> torch.Tensor:
-    """scale·B·A for the rows of a tile, fp32 [rows, in_features]."""
-    return (factors.b[tile.start : tile.stop] @ factors.a).mul_(factors.scale)
+def delta_rows(factors: Factors, chunk: RowChunk) -> torch.Tensor:
+    """scale·B·A for the rows of a chunk, fp32 [rows, in_features].
+
+    Each product and each sum is rounded to fp32 by itself, in the order of r. A BLAS product would be three times as
+    fast, but its bits depend on the shape of the call, on the number of threads and on the processor: two machines that
+    publish one recipe, or two sizes of chunk, would not write the same bytes.
+    """
+    b = factors.b[chunk.start : chunk.stop]
+    delta = torch.zeros(b.shape[0], factors.a.shape[1])
+    product = torch.empty_like(delta)
+    for rank in range(b.shape[1]):
+        torch.mul(b[:, rank : rank + 1], factors.a[rank : rank + 1], out=product)
+        delta.add_(product)
+    return delta.mul_(factors.scale)

@@ -1,58 +1,153 @@
-"""Base and adapters of a merge, checked against one another from headers and factors alone."""
+"""What a merge reads, checked against one another from headers and factors before the base's weights are read."""
 
+import itertools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from paft_trainer.adapters import Adapter
+from paft_api.run_spec import MergeRun, RunSpec
+from paft_trainer.adapters import Adapter, read_adapter, require_base
+from paft_trainer.base_index import index_base
 from paft_trainer.checkpoint_files import CheckpointFiles, find_checkpoint_files
-from paft_trainer.errors import ArtifactMismatch
+from paft_trainer.errors import ArtifactMismatch, ConfigInvalid
 from paft_trainer.merge.shards import SourceTensor
 from paft_trainer.merge.tensors import DTYPES
-from paft_trainer.safetensors_files import read_header
+from paft_trainer.safetensors_files import TensorEntry, read_header
 from paft_trainer.storage import ObjectStore
+
+CONFIGURATION_FILE = "config.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BaseTensors:
-    """The base's files and tensors, in the order of files and bytes."""
+    """The base's files and tensors, in the order of files and bytes. `tied`: its head is the embedding."""
 
     files: CheckpointFiles
     tensors: tuple[SourceTensor, ...]
+    tied: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MergeInputs:
+    """All that goes into a merge. `adapters`: by arm."""
+
+    base: BaseTensors
+    base_digest: str
+    adapters: dict[str, Adapter]
+
+    @property
+    def merged_names(self) -> frozenset[str]:
+        """The tensors that get a delta."""
+        return frozenset(f"{module}.weight" for adapter in self.adapters.values() for module in adapter.modules)
+
+
+def read_inputs(store: ObjectStore, run_spec: RunSpec, merge: MergeRun) -> MergeInputs:
+    """Read adapters and headers. Raises ArtifactMismatch or ConfigInvalid for whatever does not belong together.
+
+    The base's weights are read, to tell their digest, only where nobody did so before, and last.
+    """
+    adapters = {
+        name: read_adapter(
+            store, reference.uri, expected_base_digest=run_spec.base_digest, expected_digest=reference.digest
+        )
+        for name, reference in (("sft", merge.sft), ("preference", merge.preference))
+    }
+    require_one_base(adapters)
+    base = open_base(store, run_spec.base.uri)
+    check_fit(base, adapters)
+    base_digest = _base_digest(store, run_spec)
+    for adapter in adapters.values():
+        require_base(adapter, base_digest)
+    return MergeInputs(base=base, base_digest=base_digest, adapters=adapters)
 
 
 def open_base(store: ObjectStore, base_uri: str) -> BaseTensors:
-    """Read all headers. Raises ArtifactMismatch where a tensor lies in two files."""
+    """Read config.json and all headers. Raises ArtifactMismatch where a tensor lies in two files."""
     files = find_checkpoint_files(store, base_uri)
     tensors: dict[str, SourceTensor] = {}
     for name in files.weights:
         uri = base_uri + name
         for entry in read_header(store, uri).entries:
             if entry.name in tensors:
-                raise ArtifactMismatch(f"{entry.name} lies in {tensors[entry.name].uri} and in {uri}")
+                raise ArtifactMismatch(
+                    f"{entry.name} lies in {tensors[entry.name].uri} and in {uri}", remedy="Upload the base again."
+                )
             tensors[entry.name] = SourceTensor(uri=uri, entry=entry)
-    return BaseTensors(files=files, tensors=tuple(tensors.values()))
+    tied = _read_configuration(store, base_uri).get("tie_word_embeddings") is True
+    return BaseTensors(files=files, tensors=tuple(tensors.values()), tied=tied)
+
+
+def require_one_base(adapters: Mapping[str, Adapter]) -> None:
+    """Raises ArtifactMismatch where manifests name two bases."""
+    known = [(name, adapter) for name, adapter in adapters.items() if adapter.base_digest is not None]
+    for (name, adapter), (other_name, other) in itertools.pairwise(known):
+        if adapter.base_digest != other.base_digest:
+            raise ArtifactMismatch(
+                f"the {name} adapter {adapter.uri} was trained on the base {adapter.base_digest}, "
+                f"the {other_name} adapter {other.uri} on {other.base_digest}",
+                remedy="Merge adapters that were trained on one base.",
+            )
 
 
 def check_fit(base: BaseTensors, adapters: Mapping[str, Adapter]) -> None:
     """Every module of every adapter must be a matrix of the base with its shape. Raises ArtifactMismatch."""
     entries = {tensor.entry.name: tensor.entry for tensor in base.tensors}
     for name, adapter in adapters.items():
-        for module, factors in adapter.modules.items():
-            entry = entries.get(f"{module}.weight")
-            if entry is None:
-                raise ArtifactMismatch(
-                    f"the {name} adapter {adapter.uri} changes {module}, of which the base has no weight",
-                    remedy="Merge adapters with the base they were trained on. A head tied to the embedding has "
-                    "no weight of its own: leave it out of targetModules.",
-                )
-            if entry.shape != factors.shape:
-                raise ArtifactMismatch(
-                    f"the {name} adapter {adapter.uri} has a ΔW of shape {list(factors.shape)} for {module}, "
-                    f"but the base's weight is {list(entry.shape)}",
-                    remedy="Merge adapters with the base they were trained on.",
-                )
-            if entry.dtype not in DTYPES:
-                raise ArtifactMismatch(
-                    f"{module}.weight of the base is {entry.dtype}, which cannot take a delta",
-                    remedy=f"Use a base in one of {', '.join(DTYPES)}.",
-                )
+        missing = [module for module in adapter.modules if f"{module}.weight" not in entries]
+        if missing:
+            raise _missing(name, adapter, missing)
+        for module in adapter.modules:
+            _check_module(f"the {name} adapter {adapter.uri}", adapter, module, base, entries[f"{module}.weight"])
+
+
+def _missing(name: str, adapter: Adapter, missing: list[str]) -> ArtifactMismatch:
+    count = f"{len(missing)} of its {len(adapter.modules)} modules"
+    return ArtifactMismatch(
+        f"the {name} adapter {adapter.uri} changes {missing[0]}, of which the base has no weight ({count} are unknown)",
+        remedy="Merge adapters with the base they were trained on. A head tied to the embedding has no weight of its "
+        "own: leave it out of targetModules.",
+    )
+
+
+def _check_module(who: str, adapter: Adapter, module: str, base: BaseTensors, entry: TensorEntry) -> None:
+    shape = adapter.modules[module].shape
+    if entry.shape != shape:
+        raise ArtifactMismatch(
+            f"{who} has a ΔW of shape {list(shape)} for {module}, but the base's weight is {list(entry.shape)}",
+            remedy="Merge adapters with the base they were trained on.",
+        )
+    if entry.dtype not in DTYPES:
+        raise ArtifactMismatch(
+            f"{entry.name} of the base is {entry.dtype}, which cannot take a delta",
+            remedy=f"Use a base in one of {', '.join(DTYPES)}.",
+        )
+    if base.tied and module.split(".")[-1] == "lm_head":
+        raise ArtifactMismatch(
+            f"{who} changes {module}, but config.json ties the head to the embedding: readers would drop the change",
+            remedy="Train the adapter without the head in targetModules.",
+        )
+
+
+def _base_digest(store: ObjectStore, run_spec: RunSpec) -> str:
+    if run_spec.base_digest is None:
+        return index_base(store, run_spec.base.uri, None).digest
+    found = index_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri).digest
+    if found != run_spec.base_digest:
+        raise ArtifactMismatch(
+            f"{run_spec.base.uri} has the digest {found}, but {run_spec.base_digest} was prepared",
+            remedy="The base was changed after the job began; put it back, or start the job again.",
+        )
+    return found
+
+
+def _read_configuration(store: ObjectStore, base_uri: str) -> dict[str, Any]:
+    try:
+        document = json.loads(store.read(base_uri + CONFIGURATION_FILE))
+    except ValueError as error:
+        raise ConfigInvalid(
+            f"{base_uri}{CONFIGURATION_FILE} is no JSON: {error}", remedy="Upload the base again."
+        ) from error
+    if not isinstance(document, dict):
+        raise ConfigInvalid(f"{base_uri}{CONFIGURATION_FILE} is no JSON object", remedy="Upload the base again.")
+    return document

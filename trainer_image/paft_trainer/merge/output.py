@@ -6,17 +6,19 @@ from typing import Any
 
 from paft_api.layout import ADAPTER_MANIFEST_FILE, CLAIM_FILE, MERGE_MANIFEST_FILE
 from paft_api.spec.base import BaseSpec
-from paft_api.spec.merge import MergeSpec
-from paft_trainer.adapters import Adapter
 from paft_trainer.checkpoint_files import INDEX_FILE
+from paft_trainer.merge.inputs import CONFIGURATION_FILE
 from paft_trainer.merge.model_card import model_card
 from paft_trainer.merge.shards import Shard
 from paft_trainer.publishing import write_hashed
+from paft_trainer.safetensors_files import read_chunks
 from paft_trainer.storage import ObjectStore
 
 CHAT_TEMPLATE_FILE = "chat_template.jinja"
+COPY_BYTES = 16 * 1024 * 1024
 
-_NOT_COPIED = {"README.md", "config.json", CLAIM_FILE, MERGE_MANIFEST_FILE, ADAPTER_MANIFEST_FILE, ".gitattributes"}
+_WRITTEN_BY_US = {CLAIM_FILE, MERGE_MANIFEST_FILE, ADAPTER_MANIFEST_FILE, CONFIGURATION_FILE, "README.md"}
+_OF_THE_OLD_WEIGHTS = (".gguf", ".h5", ".msgpack", ".onnx", ".npz", ".pkl", ".index.json", ".gitattributes")
 
 
 class OutputFolder:
@@ -32,31 +34,18 @@ class OutputFolder:
         size, sha256 = write_hashed(self._store, self.uri + name, chunks)
         self.files[name] = {"size": size, "sha256": sha256}
 
-    def copy(self, base_uri: str, name: str) -> None:
-        """Copy one small file of the base."""
-        self.write(name, [self._store.read(base_uri + name)])
-
     def copy_base_files(self, base: BaseSpec, names: Sequence[str]) -> None:
-        """Tokenizer, generation settings and whatever else the base has, with the job's chat template."""
+        """Tokenizer, generation settings, licence and whatever else the base has, with the job's chat template."""
         replaced = set() if base.chat_template is None else {CHAT_TEMPLATE_FILE}
         for name in names:
-            if name not in _NOT_COPIED | replaced:
-                self.copy(base.uri, name)
+            if name not in _WRITTEN_BY_US | replaced and not name.endswith(_OF_THE_OLD_WEIGHTS):
+                self._copy(base.uri, name)
         if base.chat_template is not None:
             self.write(CHAT_TEMPLATE_FILE, [base.chat_template.encode()])
 
-    def write_card(
-        self, base_uri: str, spec: MergeSpec, recipe: Mapping[str, Any], adapters: Mapping[str, Adapter]
-    ) -> None:
+    def write_card(self, recipe: Mapping[str, Any]) -> None:
         """README.md."""
-        card = model_card(
-            base_uri=base_uri,
-            base_digest=recipe["base"]["digest"],
-            spec=spec,
-            recipe_digest=recipe["recipeDigest"],
-            adapters=adapters,
-        )
-        self.write("README.md", [card.encode()])
+        self.write("README.md", [model_card(recipe).encode()])
 
     def write_index(self, shards: Sequence[Shard]) -> None:
         """The index of several shards; a single file has none."""
@@ -66,3 +55,25 @@ class OutputFolder:
         total = sum(tensor.entry.size for shard in shards for tensor in shard.tensors)
         document = {"metadata": {"total_size": total}, "weight_map": weight_map}
         self.write(INDEX_FILE, [json.dumps(document, indent=1, sort_keys=True).encode()])
+
+    def copy_configuration(self, base_uri: str) -> None:
+        """config.json, without which stock readers see nothing: to be called after all that they need."""
+        self._copy(base_uri, CONFIGURATION_FILE)
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """The manifest, which says that the folder is complete."""
+        self._store.put(self.uri + MERGE_MANIFEST_FILE, json.dumps(manifest, indent=1, sort_keys=True).encode())
+
+    def find_manifest(self) -> dict[str, Any] | None:
+        """The manifest of a finished merge, as long as all its files are there in their sizes."""
+        sizes = {info.uri.removeprefix(self.uri): info.size for info in self._store.list(self.uri)}
+        if MERGE_MANIFEST_FILE not in sizes:
+            return None
+        manifest: dict[str, Any] = json.loads(self._store.read(self.uri + MERGE_MANIFEST_FILE))
+        complete = all(sizes.get(name) == entry["size"] for name, entry in manifest["files"].items())
+        return manifest if complete else None
+
+    def _copy(self, base_uri: str, name: str) -> None:
+        info = self._store.head(base_uri + name)
+        size = 0 if info is None else info.size
+        self.write(name, read_chunks(self._store, base_uri + name, 0, size, chunk_bytes=COPY_BYTES))

@@ -1,32 +1,26 @@
 """The course of a merge: read and check, claim, write, and the manifest last."""
 
 import importlib.metadata
-import json
 import resource
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from paft_api.digests import file_set_digest, recipe_digest
-from paft_api.layout import MERGE_MANIFEST_FILE
+from paft_api.digests import file_set_digest
 from paft_api.report import Activity, FinishedArtifact, MergeResult
 from paft_api.run_spec import MergeRun, RunSpec
-from paft_trainer.adapters import Adapter, read_adapter
-from paft_trainer.base_index import index_base
-from paft_trainer.errors import ArtifactMismatch
-from paft_trainer.merge.inputs import BaseTensors, check_fit, open_base
-from paft_trainer.merge.output import OutputFolder
+from paft_trainer.merge.inputs import MergeInputs, read_inputs
+from paft_trainer.merge.output import COPY_BYTES, OutputFolder
+from paft_trainer.merge.recipe import claim_output, make_recipe
 from paft_trainer.merge.shards import Shard, SourceTensor, plan_shards
 from paft_trainer.merge.tensors import ArmDelta, merged_tensor
-from paft_trainer.publishing import claim_folder
 from paft_trainer.safetensors_files import encode_header, read_chunks
 from paft_trainer.storage import ObjectStore, open_store
 
 if TYPE_CHECKING:
     from paft_trainer.reporting import Reporter
 
-FORMAT_VERSION = 1
-COPY_BYTES = 16 * 1024 * 1024
+_VERSIONED = ("paft", "torch", "safetensors")
 
 
 def run(run_spec: RunSpec, reporter: "Reporter") -> MergeResult:
@@ -35,19 +29,13 @@ def run(run_spec: RunSpec, reporter: "Reporter") -> MergeResult:
     started = time.monotonic()
     store = open_store(run_spec.storage, on_wait=lambda message: print(message, flush=True))
     reporter.update(activity=Activity.CHECKING)
-    base_digest = run_spec.base_digest or index_base(store, run_spec.base.uri, None).digest
-    adapters = _read_adapters(store, run_spec.merge, base_digest)
-    base = open_base(store, run_spec.base.uri)
-    check_fit(base, adapters)
-    recipe = _recipe(run_spec, run_spec.merge, base_digest, adapters)
+    inputs = read_inputs(store, run_spec, run_spec.merge)
     output = OutputFolder(store, run_spec.merge.spec.output.uri)
-    _claim(store, run_spec, output.uri, recipe)
-    finished = _finished(store, output.uri)
+    recipe = claim_output(store, run_spec, output.uri, make_recipe(run_spec, run_spec.merge, inputs))
+    finished = output.find_manifest()
+    adopted = finished is not None
     if finished is None:
-        finished = _write(store, run_spec, run_spec.merge, base, adapters, recipe, output, reporter)
-        adopted = False
-    else:
-        adopted = True
+        finished = _write(store, run_spec, run_spec.merge, inputs, recipe, output, reporter)
     return MergeResult(
         artifact=FinishedArtifact(uri=output.uri, digest=finished["digest"]),
         recipe_digest=recipe["recipeDigest"],
@@ -61,110 +49,60 @@ def run(run_spec: RunSpec, reporter: "Reporter") -> MergeResult:
     )
 
 
-def _read_adapters(store: ObjectStore, merge: MergeRun, base_digest: str) -> dict[str, Adapter]:
-    return {
-        name: read_adapter(store, reference.uri, expected_base_digest=base_digest, expected_digest=reference.digest)
-        for name, reference in (("sft", merge.sft), ("preference", merge.preference))
-    }
-
-
-def _recipe(run_spec: RunSpec, merge: MergeRun, base_digest: str, adapters: dict[str, Adapter]) -> dict[str, Any]:
-    """What the output is made from, as kept in its claim and manifest."""
-    digest = recipe_digest(
-        merge.spec,
-        base_digest=base_digest,
-        sft_adapter=adapters["sft"].digest,
-        preference_adapter=adapters["preference"].digest,
-    )
-    return {
-        "formatVersion": FORMAT_VERSION,
-        "recipeDigest": digest,
-        "base": {"uri": run_spec.base.uri, "digest": base_digest},
-        "adapters": {name: {"uri": adapter.uri, "digest": adapter.digest} for name, adapter in adapters.items()},
-        "merge": merge.spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"resources"}),
-    }
-
-
-def _claim(store: ObjectStore, run_spec: RunSpec, folder: str, recipe: dict[str, Any]) -> None:
-    held = claim_folder(
-        store,
-        folder,
-        recipe,
-        manifest_name=MERGE_MANIFEST_FILE,
-        allow_unconditional=run_spec.storage.allow_unconditional_publish,
-    )
-    if held["recipeDigest"] != recipe["recipeDigest"]:
-        raise ArtifactMismatch(
-            f"{folder} belongs to another recipe ({held['recipeDigest']}); this one is {recipe['recipeDigest']}",
-            remedy="Choose another merge.output.uri, or delete that folder if nobody needs it.",
-        )
-
-
-def _finished(store: ObjectStore, folder: str) -> dict[str, Any] | None:
-    if store.head(folder + MERGE_MANIFEST_FILE) is None:
-        return None
-    manifest: dict[str, Any] = json.loads(store.read(folder + MERGE_MANIFEST_FILE))
-    return manifest
-
-
 def _write(
     store: ObjectStore,
     run_spec: RunSpec,
     merge: MergeRun,
-    base: BaseTensors,
-    adapters: dict[str, Adapter],
+    inputs: MergeInputs,
     recipe: dict[str, Any],
     output: OutputFolder,
     reporter: "Reporter",
 ) -> dict[str, Any]:
     """Write everything; `config.json` after the weights, so that stock readers see nothing half-written."""
-    shards = plan_shards(base.tensors, max_shard_bytes=merge.spec.output.max_shard_bytes)
-    progress = _TensorProgress(reporter, total=len(base.tensors))
+    shards = plan_shards(inputs.base.tensors, max_shard_bytes=merge.spec.output.max_shard_bytes)
+    progress = _TensorProgress(reporter, total=len(inputs.base.tensors))
     for shard in shards:
-        output.write(shard.name, _shard_bytes(store, shard, adapters, merge, progress))
+        output.write(shard.name, _shard_bytes(store, shard, inputs, merge, progress))
     reporter.update(activity=Activity.PUBLISHING)
-    output.copy_base_files(run_spec.base, base.files.others)
-    output.write_card(run_spec.base.uri, merge.spec, recipe, adapters)
+    output.copy_base_files(run_spec.base, inputs.base.files.others)
+    output.write_card(recipe)
     output.write_index(shards)
-    output.copy(run_spec.base.uri, "config.json")
-    merged = _merged_names(adapters)
+    output.copy_configuration(run_spec.base.uri)
+    merged = len(inputs.merged_names)
     manifest = recipe | {
-        "writer": f"paft {importlib.metadata.version('paft')}",
+        "kind": "merge",
         "digest": file_set_digest({name: entry["sha256"] for name, entry in output.files.items()}),
-        "mergedTensors": sum(tensor.entry.name in merged for tensor in base.tensors),
-        "copiedTensors": sum(tensor.entry.name not in merged for tensor in base.tensors),
         "files": output.files,
+        "mergedTensors": merged,
+        "copiedTensors": len(inputs.base.tensors) - merged,
+        "versions": {name: importlib.metadata.version(name) for name in _VERSIONED},
     }
-    store.put(output.uri + MERGE_MANIFEST_FILE, json.dumps(manifest, indent=1, sort_keys=True).encode())
+    output.write_manifest(manifest)
     return manifest
 
 
 def _shard_bytes(
-    store: ObjectStore, shard: Shard, adapters: dict[str, Adapter], merge: MergeRun, progress: "_TensorProgress"
+    store: ObjectStore, shard: Shard, inputs: MergeInputs, merge: MergeRun, progress: "_TensorProgress"
 ) -> Iterator[bytes]:
     described = [(tensor.entry.name, tensor.entry.dtype, tensor.entry.shape) for tensor in shard.tensors]
     yield encode_header(described, metadata={"format": "pt"})
+    merged_names = inputs.merged_names
     for tensor in shard.tensors:
-        yield from _tensor_bytes(store, tensor, adapters, merge)
+        if tensor.entry.name in merged_names:
+            yield from merged_tensor(store, tensor.uri, tensor.entry, _arms(tensor, inputs, merge), merge.spec)
+        else:
+            entry = tensor.entry
+            yield from read_chunks(store, tensor.uri, entry.start, entry.size, chunk_bytes=COPY_BYTES)
         progress.advance()
 
 
-def _tensor_bytes(
-    store: ObjectStore, tensor: SourceTensor, adapters: dict[str, Adapter], merge: MergeRun
-) -> Iterator[bytes]:
-    if tensor.entry.name not in _merged_names(adapters):
-        return read_chunks(store, tensor.uri, tensor.entry.start, tensor.entry.size, chunk_bytes=COPY_BYTES)
+def _arms(tensor: SourceTensor, inputs: MergeInputs, merge: MergeRun) -> list[ArmDelta]:
     module = tensor.entry.name.removesuffix(".weight")
     weights = merge.spec.weights[0]
-    arms = [
-        ArmDelta(factors=adapters["sft"].modules.get(module), weight=weights.sft),
-        ArmDelta(factors=adapters["preference"].modules.get(module), weight=weights.preference),
+    return [
+        ArmDelta(factors=inputs.adapters["sft"].modules.get(module), weight=weights.sft),
+        ArmDelta(factors=inputs.adapters["preference"].modules.get(module), weight=weights.preference),
     ]
-    return merged_tensor(store, tensor.uri, tensor.entry, arms, merge.spec)
-
-
-def _merged_names(adapters: dict[str, Adapter]) -> set[str]:
-    return {f"{module}.weight" for adapter in adapters.values() for module in adapter.modules}
 
 
 class _TensorProgress:

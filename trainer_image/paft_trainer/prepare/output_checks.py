@@ -12,11 +12,18 @@ from paft_trainer.publishing import first_foreign_object, supports_conditional_p
 from paft_trainer.storage import ObjectStore
 
 
-def check_output(store: ObjectStore, merge: MergeSpec, storage: StorageSpec, prepared: PrepareResult) -> None:
+def check_output(
+    store: ObjectStore,
+    merge: MergeSpec,
+    storage: StorageSpec,
+    prepared: PrepareResult,
+    *,
+    chat_template: str | None = None,
+) -> None:
     """Raises ArtifactMismatch for a folder that is somebody else's, StorageAuth where it cannot be written."""
     folder = merge.output.uri
     if store.head(folder + CLAIM_FILE) is not None:
-        _check_claim(store, merge, prepared)
+        _check_claim(store, merge, prepared, chat_template)
         return
     found = first_foreign_object(store, folder)
     if found is not None:
@@ -31,13 +38,17 @@ def check_output(store: ObjectStore, merge: MergeSpec, storage: StorageSpec, pre
         )
 
 
-def _check_claim(store: ObjectStore, merge: MergeSpec, prepared: PrepareResult) -> None:
+def _check_claim(store: ObjectStore, merge: MergeSpec, prepared: PrepareResult, chat_template: str | None) -> None:
     folder = merge.output.uri
     held = json.loads(store.read(folder + CLAIM_FILE)).get("recipeDigest")
     sft, preference = prepared.sft.finished, prepared.preference.finished
     if sft is not None and preference is not None:
         ours = recipe_digest(
-            merge, base_digest=prepared.base_digest, sft_adapter=sft.digest, preference_adapter=preference.digest
+            merge,
+            base_digest=prepared.base_digest,
+            sft_adapter=sft.digest,
+            preference_adapter=preference.digest,
+            chat_template=chat_template,
         )
         if held == ours:
             return

@@ -54,7 +54,7 @@ def run(run_spec: RunSpec, reporter: "Reporter") -> PrepareResult:
         ),
     )
     with findings.of("spec.merge.output.uri"):
-        check_output(store, run_spec.prepare.merge, run_spec.storage, result)
+        check_output(store, run_spec.prepare.merge, run_spec.storage, result, chat_template=run_spec.base.chat_template)
     findings.raise_if_any()
     return result
 

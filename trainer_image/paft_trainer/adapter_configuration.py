@@ -1,0 +1,159 @@
+"""PEFT's adapter_config.json: the scale of each module's ΔW, and the variants of LoRA whose ΔW is not scale·B·A."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from paft_trainer.errors import ConfigInvalid
+
+CONFIGURATION_FILE = "adapter_config.json"
+
+_VARIANTS = {
+    "use_dora": "DoRA scales ΔW by norms of the merged weights",
+    "fan_in_fan_out": "its base stores weights transposed",
+    "modules_to_save": "it carries whole modules besides its factors",
+    "trainable_token_indices": "it carries rows of the embedding",
+    "layer_replication": "it repeats layers of the base",
+    "lora_bias": "it carries biases",
+    "target_parameters": "it adapts parameters that are no linear modules",
+    "alora_invocation_tokens": "it acts on some tokens only",
+    "use_qalora": "it groups the inputs of A",
+    "use_bdlora": "its factors are block-diagonal",
+    "arrow_config": "it routes between experts",
+    "kasa_config": "it changes the base it belongs to",
+    "monteclora_config": "its factors are distributions",
+}
+
+_HARMLESS = frozenset(
+    {
+        "task_type",
+        "peft_type",
+        "auto_mapping",
+        "peft_version",
+        "base_model_name_or_path",
+        "revision",
+        "inference_mode",
+        "r",
+        "target_modules",
+        "exclude_modules",
+        "lora_alpha",
+        "lora_dropout",
+        "bias",
+        "use_rslora",
+        "init_lora_weights",
+        "layers_to_transform",
+        "layers_pattern",
+        "rank_pattern",
+        "alpha_pattern",
+        "megatron_config",
+        "megatron_core",
+        "loftq_config",
+        "eva_config",
+        "corda_config",
+        "lora_ga_config",
+        "velora_config",
+        "qalora_group_size",
+        "ensure_weight_tying",
+    }
+)
+"""Options that leave ΔW at scale·B·A, whatever their values."""
+
+_CHANGES_THE_BASE = ("pissa", "olora", "loftq", "corda", "lora_ga")
+"""Initialisations that subtract the adapter's start from the base's weights."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdapterConfiguration:
+    """What the factors' shapes do not tell. Patterns map regular expressions for ends of module names to values."""
+
+    r: int
+    alpha: float
+    rslora: bool
+    rank_pattern: Mapping[str, int]
+    alpha_pattern: Mapping[str, float]
+
+    def rank(self, module: str) -> int:
+        """r of a module."""
+        return _by_pattern(self.rank_pattern, module, self.r)
+
+    def scale(self, module: str) -> float:
+        """alpha/r, with rsLoRA alpha/√r (arXiv 2312.03732)."""
+        rank = self.rank(module)
+        return _by_pattern(self.alpha_pattern, module, self.alpha) / (math.sqrt(rank) if self.rslora else rank)
+
+
+def parse_configuration(folder: str, content: bytes) -> AdapterConfiguration:
+    """Read the file of the adapter in `folder`. Raises ConfigInvalid where it is broken or no plain LoRA."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise _broken(folder, f"it is no JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise _broken(folder, "it is no JSON object")
+    _refuse_variants(folder, document)
+    rank_pattern = _patterns(folder, document, "rank_pattern")
+    for value in (document.get("r"), *rank_pattern.values()):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise _broken(folder, f"r is {value!r}; a rank is a whole number from 1")
+    alpha_pattern = _patterns(folder, document, "alpha_pattern")
+    for value in (document.get("lora_alpha"), *alpha_pattern.values()):
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise _broken(folder, f"lora_alpha is {value!r}, no finite number")
+    return AdapterConfiguration(
+        r=document["r"],
+        alpha=document["lora_alpha"],
+        rslora=bool(document.get("use_rslora")),
+        rank_pattern=rank_pattern,
+        alpha_pattern=alpha_pattern,
+    )
+
+
+def _refuse_variants(folder: str, document: dict[str, Any]) -> None:
+    if document.get("peft_type") != "LORA":
+        raise ConfigInvalid(
+            f"{folder} is a {document.get('peft_type')} adapter", remedy="Only LoRA adapters can be merged."
+        )
+    for option, value in document.items():
+        if value and option not in _HARMLESS:
+            reason = _VARIANTS.get(option, "an option unknown to this version")
+            raise ConfigInvalid(
+                f"{folder} uses {option}: {reason}, so its ΔW is not scale·B·A",
+                remedy=f"Train the adapter without {option}.",
+            )
+    if document.get("bias", "none") != "none":
+        raise ConfigInvalid(
+            f"{folder} trained biases (bias: {document['bias']})", remedy="Train the adapter with bias: none."
+        )
+    initialisation = document.get("init_lora_weights", True)
+    if isinstance(initialisation, str) and initialisation.lower().startswith(_CHANGES_THE_BASE):
+        raise ConfigInvalid(
+            f"{folder} was initialised with {initialisation}, which changes the base it belongs to",
+            remedy="Convert it to a plain LoRA first (PEFT's path_initial_model_for_weight_conversion).",
+        )
+
+
+def _patterns(folder: str, document: dict[str, Any], name: str) -> dict[str, Any]:
+    patterns = document.get(name) or {}
+    if not isinstance(patterns, dict):
+        raise _broken(folder, f"{name} is no object")
+    for key in patterns:
+        try:
+            re.compile(key)
+        except re.error as error:
+            raise _broken(folder, f"{name} has the key {key!r}, no regular expression: {error}") from error
+    return patterns
+
+
+def _by_pattern(patterns: Mapping[str, Any], module: str, default: Any) -> Any:
+    """PEFT's rule (get_pattern_key): the first key that matches the end of the module's name, after a dot."""
+    return next((value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", module)), default)
+
+
+def _broken(folder: str, reason: str) -> ConfigInvalid:
+    return ConfigInvalid(
+        f"{folder}{CONFIGURATION_FILE} is no configuration of PEFT: {reason}",
+        remedy="Save the adapter again with save_pretrained.",
+    )
