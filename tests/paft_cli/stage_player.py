@@ -6,8 +6,10 @@ It reads its RunSpec, reports, saves "checkpoints", publishes "adapters" as JSON
 on SIGTERM and ends with its parent, as the trainer's launcher does. The folder $PLAYER_FOLDER scripts it:
 
     <stage>.seconds    how long a step takes; default 0.02
+    <stage>.save       how long it takes to save on SIGTERM; default 0
     <stage>.fail       the attempts that fail, as "1:HostOOM 2:DataInvalid"
-    started            appended to at every start: which stage, attempt and process
+    started            appended to at every start: stage, attempt, step it continues from, process id, $FROM_JOB
+    overlaps           appended to where another process still plays the same stage
 """
 
 import ctypes
@@ -38,8 +40,9 @@ from paft_api.report import (
 from paft_api.run_spec import RunSpec, TerminationMessage
 from paft_api.spec.arm import ArmSpec
 from paft_api.stages import StageName
+from paft_cli.local.attempt_process import start_time_of
 
-STEPS = 10
+STEPS = 8
 SAVE_STEPS = 2
 _PR_SET_PDEATHSIG = 1
 
@@ -64,15 +67,22 @@ class Player:
             self._fail_as_scripted()
             self._report(ReportState.SUCCEEDED, **self._result())
         except Stopped:
+            time.sleep(self._seconds("save", 0.0))
             self._report(ReportState.STOPPED)
             return self._leave(TerminationMessage(exit_code=EXIT_STOPPED, message="stopped"))
         return self._leave(TerminationMessage(exit_code=0))
 
     def _note_start(self) -> None:
-        line = f"{self._stage} {self._run_spec.identity.attempt} {os.getpid()} {os.environ.get('FROM_JOB', '')}\n"
-        with (self._folder / "started").open("a", encoding="utf-8") as file:
-            file.write(line)
-        print(f"playing {self._stage}, attempt {self._run_spec.identity.attempt}")
+        attempt = self._run_spec.identity.attempt
+        _append(
+            self._folder / "started",
+            f"{self._stage} {attempt} {self._checkpoint_step()} {os.getpid()} {os.environ.get('FROM_JOB', '')}",
+        )
+        owner = self._folder / f"{self._stage}.pid"
+        if owner.exists() and start_time_of(int(owner.read_text(encoding="utf-8"))) is not None:
+            _append(self._folder / "overlaps", f"{self._stage} {attempt}")
+        owner.write_text(str(os.getpid()), encoding="utf-8")
+        print(f"playing {self._stage}, attempt {attempt}")
 
     def _fail_as_scripted(self) -> None:
         script = self._folder / f"{self._stage}.fail"
@@ -123,9 +133,9 @@ class Player:
     def _train(self) -> AdapterResult:
         digest = self._run_spec.stage_digest
         assert digest is not None
-        checkpoint = self._path(self._stage, digest).with_name("checkpoint.json")
+        checkpoint = self._checkpoint()
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        first = json.loads(checkpoint.read_text(encoding="utf-8")) if checkpoint.exists() else 0
+        first = self._checkpoint_step()
         for step in range(first, STEPS):
             self._progress = Progress(
                 activity=Activity.TRAINING,
@@ -140,7 +150,7 @@ class Player:
             )
             self._report(ReportState.RUNNING)
             if step % SAVE_STEPS == 0:
-                checkpoint.write_text(json.dumps(step), encoding="utf-8")
+                _replace(checkpoint, str(step))
             self._wait()
         artifact = self._publish(self._path(self._stage, digest), {"stage": self._stage, "digest": digest})
         return AdapterResult(artifact=artifact, steps=STEPS)
@@ -177,9 +187,18 @@ class Player:
     def _path(self, stage: StageName, digest: str) -> Path:
         return _path_of(stage_folder(self._run_spec.storage.artifacts_uri, stage, digest)) / "adapter.json"
 
+    def _checkpoint(self) -> Path:
+        return self._path(self._stage, self._run_spec.stage_digest or "").with_name("checkpoint.json")
+
+    def _checkpoint_step(self) -> int:
+        return int(self._checkpoint().read_text(encoding="utf-8")) if self._checkpoint().exists() else 0
+
     def _wait(self) -> None:
-        script = self._folder / f"{self._stage}.seconds"
-        time.sleep(float(script.read_text(encoding="utf-8")) if script.exists() else 0.02)
+        time.sleep(self._seconds("seconds", 0.02))
+
+    def _seconds(self, name: str, default: float) -> float:
+        script = self._folder / f"{self._stage}.{name}"
+        return float(script.read_text(encoding="utf-8")) if script.exists() else default
 
     def _report(self, state: ReportState, **fields: object) -> None:
         report = StageReport(
@@ -204,6 +223,11 @@ def _artifact(path: Path) -> FinishedArtifact:
 
 def _path_of(uri: str) -> Path:
     return Path(uri.removeprefix("file://"))
+
+
+def _append(path: Path, line: str) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
 
 
 def _replace(path: Path, text: str) -> None:

@@ -21,24 +21,25 @@ EXIT_NOT_STARTED = 75
 
 
 def start_time_of(pid: int) -> int | None:
-    """Start of a process in clock ticks since boot (field 22 of /proc/PID/stat); None where there is none."""
+    """Start of a process in clock ticks since boot (field 22 of /proc/PID/stat); None where it does not live."""
     fields = _stat_fields(pid)
     return int(fields[19]) if fields is not None else None
 
 
 def parent_of(pid: int) -> int | None:
-    """The parent's process id; None where there is no such process."""
+    """The parent's process id; None where the process does not live."""
     fields = _stat_fields(pid)
     return int(fields[1]) if fields is not None else None
 
 
 def _stat_fields(pid: int) -> list[str] | None:
-    """Fields 3 onwards: the second is the program's name in brackets and may hold blanks."""
+    """Fields 3 onwards, as the second is the program's name in brackets and may hold blanks; None for a zombie too."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return text.rpartition(")")[2].split()
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else fields
 
 
 def main(arguments: list[str]) -> int:

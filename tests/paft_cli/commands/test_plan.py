@@ -1,0 +1,68 @@
+"""`paft plan`."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.paft_cli.workplace import Workplace
+
+from paft_cli.commands.job_files import read_job
+from paft_cli.commands.plan import plan_document, show_plan
+from paft_cli.local import local_job
+from paft_cli.local.machine import Machine
+
+
+def test_json_holds_sizes_addresses_and_every_default_and_nothing_is_written(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_plan(Path("job.yaml"), output="json")
+    document = json.loads(capsys.readouterr().out)
+    _, sft, preference, merge = document["stages"]
+    assert [stage["next"] for stage in document["stages"]] == ["run"] * 4
+    assert (sft["processes"], sft["device"], sft["gradientAccumulationSteps"], sft["globalBatchSize"]) == (
+        1,
+        "cpu",
+        8,
+        8,
+    )
+    assert sft["writes"] == f"file://{workplace.path}/artifacts/sft/<digest that prepare works out>/"
+    assert preference["reads"] == [f"file://{workplace.path}/base/", f"file://{workplace.path}/pairs.jsonl"]
+    assert (merge["method"], merge["density"], merge["weights"]) == ("ties", 0.5, {"sft": 1.0, "preference": 1.0})
+    assert merge["writes"] == f"file://{workplace.path}/output/"
+    spec = document["job"]["spec"]
+    assert spec["sft"]["resources"]["processesPerNode"] == 1
+    assert spec["preference"]["training"]["learningRate"] == 5e-6
+    assert spec["merge"]["density"] == 0.5
+    assert not (workplace.path / ".paft").exists()
+
+
+def test_text_shows_what_this_machine_changes(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    workplace.change(lambda spec: spec["sft"].update(resources={"nodes": 8, "gpusPerNode": 0}))
+    show_plan(Path("job.yaml"), output="text")
+    text = capsys.readouterr().out
+    assert "sft: " in text
+    assert " instead of 8 CPU processes" in text
+    assert "merge: ties, density 0.5, weights sft 1.0 and preference 1.0, files of at most 5GB" in text
+    assert "Nothing was started." in text
+
+
+def test_two_arms_share_the_gpus_of_a_machine(workplace: Workplace) -> None:
+    for arm in ("sft", "preference"):
+        workplace.change(lambda spec, arm=arm: spec[arm].update(resources={"nodes": 2, "gpusPerNode": 4}))
+    job = local_job.resume(workplace.job, read_job(Path("job.yaml")))
+    document = plan_document(job, workplace.job, Machine(cpus=16, cuda_devices=(0, 1, 2, 3)))
+    sft, preference = document["stages"][1:3]
+    assert (sft["cudaDevices"], preference["cudaDevices"]) == ([0, 1], [2, 3])
+    assert (sft["processes"], sft["gradientAccumulationSteps"]) == (2, 4)
+
+
+def test_after_a_stop_the_plan_continues_and_after_a_change_it_begins_anew(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workplace.script(sft_fail="1:DataInvalid")
+    assert workplace.run() == 1
+    capsys.readouterr()
+    show_plan(Path("job.yaml"), output="json")
+    document = json.loads(capsys.readouterr().out)
+    assert document["job"]["metadata"]["generation"] == 2
+    assert [stage["next"] for stage in document["stages"]] == ["run", *["run, unless prepare finds it finished"] * 3]
