@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from paft_api.causes import Cause
 from paft_api.report import MergeResult
 from paft_api.run_spec import AdapterReference, MergeRun, RunSpec, StageIdentity
 from paft_api.spec.base import BaseSpec
@@ -62,8 +63,10 @@ def merge_adapters(arguments: MergeArguments, *, trainer_command: Sequence[str] 
             print(stop_text(shlex.join(["paft", *sys.argv[1:]])))
             return stop_signals.exit_code if stop_signals.requested else EXIT_FAILED
         if ended.failure is not None:
-            log = directory.log_file.read_text(encoding="utf-8", errors="replace")
             failure = ended.failure
+            # The log goes with its folder; it is wanted only where nobody knows what went wrong.
+            is_unknown = failure.cause is Cause.UNKNOWN
+            log = directory.log_file.read_text(encoding="utf-8", errors="replace") if is_unknown else ""
             print(f"{log}Failed: {failure.cause}: {failure.message}\n  {failure.remedy}", file=sys.stderr)
             return EXIT_FAILED
         assert ended.report is not None

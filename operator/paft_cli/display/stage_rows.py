@@ -16,7 +16,7 @@ def stage_row(stage: StageStatus) -> tuple[str, ...]:
         stage.sparsity or "",
         stage.reward_margin or "",
         stage.tokens_per_second or "",
-        stage.eta or "",
+        stage.eta if stage.eta and stage.state is StageState.RUNNING else "",
         _note(stage),
     )
 

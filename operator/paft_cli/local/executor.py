@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from paft_api.conditions import JOB_FAILED, JOB_SUCCEEDED, RESUMED, SUSPENDED
+from paft_api.conditions import JOB_FAILED, JOB_SUCCEEDED, RESUMED, STOPPING, SUSPENDED
 from paft_api.spec import PaftJob
 from paft_api.status import Condition, ConditionType, PaftJobStatus
 from paft_cli.local.local_job import is_terminal
@@ -22,6 +22,9 @@ TICK_SECONDS = 0.2
 _TOLD_OTHERWISE = {SUSPENDED, RESUMED, JOB_SUCCEEDED, JOB_FAILED}
 """Events of which whoever called `execute` says more."""
 
+_STOPPING = Event(
+    type="Normal", reason=STOPPING, message="stopping: arms save first; press Ctrl-C again to end without waiting"
+)
 STOPPED_MESSAGE = "paft run was stopped; running it again continues."
 
 
@@ -72,15 +75,19 @@ def execute(
 
     A stop is a suspension that ends with this process: the planner stops what runs, and nothing starts.
     """
+    stopping = False
     while True:
+        if stop_signals.requested and not stopping:
+            stopping = True
+            display.tell(_STOPPING)
         observed = host.observe()
         now = datetime.now(UTC)
-        wanted = _suspended(job) if stop_signals.requested else job
+        wanted = _suspended(job) if stopping else job
         planned = plan(wanted, observed, now, first_retry_seconds=FIRST_RETRY_SECONDS)
         _apply(job, planned.actions, host)
         if stop_signals.impatient:
             host.kill_all()
-        status = _in_our_words(planned.status) if stop_signals.requested else planned.status
+        status = _in_our_words(planned.status) if stopping else planned.status
         if _differs(status, job.status):
             write_status(status)
         for event in planned.events:
@@ -90,7 +97,7 @@ def execute(
         job = job.model_copy(update={"status": status})
         if not planned.actions and not _is_anything_running(observed):
             has_ended = is_terminal(status, job.metadata.generation)
-            if has_ended or stop_signals.requested:
+            if has_ended or stopping:
                 return Outcome(status=status, observed=observed, stopped=not has_ended)
         time.sleep(TICK_SECONDS)
 

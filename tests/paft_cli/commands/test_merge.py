@@ -84,10 +84,23 @@ def test_a_merge_prints_what_it_made_and_leaves_no_state(
     assert not (workplace.path / ".paft").exists()
 
 
-def test_a_failed_merge_says_why(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
-    workplace.script(merge_fail="1:ArtifactMismatch")
+@pytest.mark.parametrize(
+    ("cause", "expected"),
+    [
+        (
+            "ArtifactMismatch",
+            "Failed: ArtifactMismatch: as scripted\n  Use artifacts that belong together, or another output.\n",
+        ),
+        (
+            "Unknown",
+            "playing merge, attempt 1\nFailed: Unknown: as scripted\n"
+            "  Read the attempt's log; report it if the cause is not yours.\n",
+        ),
+    ],
+)
+def test_a_failed_merge_says_why_with_its_log_where_nobody_knows(
+    cause: str, expected: str, workplace: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workplace.script(merge_fail=f"1:{cause}")
     assert merge_adapters(ARGUMENTS, trainer_command=PLAYER_COMMAND) == 1
-    assert capsys.readouterr().err == (
-        "playing merge, attempt 1\n"
-        "Failed: ArtifactMismatch: as scripted\n  Use artifacts that belong together, or another output.\n"
-    )
+    assert capsys.readouterr().err == expected
