@@ -1,7 +1,6 @@
 """The course of a merge: read and check, claim, write, and the manifest last."""
 
 import importlib.metadata
-import resource
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from paft_trainer.merge.output import COPY_BYTES, OutputFolder
 from paft_trainer.merge.recipe import claim_output, make_recipe
 from paft_trainer.merge.shards import Shard, SourceTensor, plan_shards
 from paft_trainer.merge.tensors import ArmDelta, merged_tensor
+from paft_trainer.peak_memory import peak_memory_bytes
 from paft_trainer.safetensors_files import encode_header, read_chunks
 from paft_trainer.storage import ObjectStore, open_store
 
@@ -44,7 +44,7 @@ def run(run_spec: RunSpec, reporter: "Reporter") -> MergeResult:
         copied_tensors=finished["copiedTensors"],
         bytes=sum(entry["size"] for entry in finished["files"].values()),
         seconds=time.monotonic() - started,
-        peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_memory_bytes=peak_memory_bytes(),
         adopted=adopted,
     )
 
