@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -138,6 +139,16 @@ def test_a_finished_merge_is_adopted_without_reading_the_weights(
     assert store.changes == []
     assert all(start in (0, 8) for _, start, _ in store.ranges)
     assert folder_bytes(tmp_path / "out") == before
+
+
+def test_addresses_may_be_written_without_escapes(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root, tmp_path / "a+b c")
+    folders = {
+        name: f"file://{tmp_path}/a+b c/{name}/" for name in ("base", "sft", "preference", "output", "artifacts")
+    }
+    run_spec = merge_run_spec(**folders)
+    assert not run_merge(run_spec).adopted
+    assert run_merge(run_spec).adopted
 
 
 def test_a_finished_merge_that_lost_a_file_is_written_again(spec: Spec, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, unquote
@@ -47,7 +48,10 @@ class FileStore:
                 if not name.startswith(_TEMPORARY_PREFIX)
             ]
         wanted = uri_of(path_of(prefix)) + ("/" if prefix.endswith("/") else "")
-        yield from sorted((info for info in found if info.uri.startswith(wanted)), key=lambda info: info.uri)
+        # A prefix may be written with or without percent-escapes; what is listed begins as it does.
+        given, escaped = prefix.rpartition("/")[0], uri_of(folder)
+        for info in sorted((info for info in found if info.uri.startswith(wanted)), key=lambda info: info.uri):
+            yield replace(info, uri=given + info.uri.removeprefix(escaped))
 
     def read(self, uri: str) -> bytes:
         """The whole file."""
