@@ -13,8 +13,8 @@ class LoraSpec(Model):
     r: Annotated[int, Field(ge=1, le=1024)] = 16
     """Rank. Default: 16."""
 
-    alpha: Annotated[float, Field(gt=0, le=65536)] = 32
-    """Scale numerator. Default: 32."""
+    alpha: Annotated[float, Field(gt=0, le=65536)] = 32.0
+    """Scale numerator. Default: 32.0."""
 
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability with which an input of A is dropped while training. Default: 0.0."""

@@ -19,7 +19,7 @@ class Toleration(Model):
     """How value is compared. Default: Equal."""
 
     value: Label | None = None
-    """Taint value, with operator Equal."""
+    """Taint value, with operator Equal. Default: none."""
 
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     """Taint effect. Default: all effects."""

@@ -1,10 +1,20 @@
 """spec.*.training: how an arm is trained, in TRL's terms."""
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from paft_api.model import Model, unavailable
+
+MAXIMUM_DEEPSPEED_CHARACTERS = 16_384
+
+
+def _require_small(settings: dict[str, Any]) -> dict[str, Any]:
+    length = len(json.dumps(settings))
+    if length > MAXIMUM_DEEPSPEED_CHARACTERS:
+        raise ValueError(f"{length} characters of JSON; at most {MAXIMUM_DEEPSPEED_CHARACTERS} are allowed")
+    return settings
 
 
 class KeepSpec(Model):
@@ -20,8 +30,8 @@ class KeepSpec(Model):
 class TrainingSpec(Model):
     """One arm's optimisation. A row is one training row; for DPO one pair."""
 
-    epochs: Annotated[float, Field(gt=0, le=1000)] = 1
-    """Passes over the training rows; maxSteps, if set, ends training earlier or later. Default: 1."""
+    epochs: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    """Passes over the training rows; maxSteps, if set, ends training earlier or later. Default: 1.0."""
 
     max_steps: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     """Optimizer steps in all. Default: what epochs gives."""
@@ -71,8 +81,9 @@ class TrainingSpec(Model):
     keep: KeepSpec = KeepSpec()
     """Checkpoints that stay. Default: {last: 2, best: 1}."""
 
-    deepspeed: Annotated[dict[str, Any], Field(max_length=64)] = {}
-    """DeepSpeed settings that override ours, as in DeepSpeed's configuration file. Default: none."""
+    deepspeed: Annotated[dict[str, Any], Field(max_length=64), AfterValidator(_require_small)] = {}
+    """DeepSpeed settings that override ours, as in DeepSpeed's configuration file; at most 16384 characters of JSON.
+    Default: none."""
 
 
 class SftTrainingSpec(TrainingSpec):

@@ -1,0 +1,90 @@
+"""A PaftJob in which every field of the spec is written out, mostly with values of its own."""
+
+import json
+from typing import Any
+
+import yaml
+
+from paft_api.spec import PaftJob
+
+COMPLETE_JOB = """
+apiVersion: paft.dev/v1alpha1
+kind: PaftJob
+metadata: {name: complete, namespace: team-a, uid: 7d1c, generation: 3}
+spec:
+  base: {uri: s3://models/base/, chatTemplate: "{{ messages }}"}
+  storage:
+    artifactsUri: s3://paft/artifacts/
+    endpoint: https://s3.example.com
+    region: eu-west-1
+    secretRef: {name: s3}
+    retryWindow: 60
+    allowUnconditionalPublish: false
+  sft:
+    data:
+      train: [{uri: s3://data/sft/, format: messages}]
+      eval: [{uri: s3://data/sft-eval.jsonl, format: messages}]
+    l1: {mode: proximal, lambda: 0.001, rampFraction: 0.2}
+    lora: &lora {r: 8, alpha: 16, dropout: 0.05, targetModules: [q_proj], rslora: false}
+    training: &training
+      epochs: 2
+      maxSteps: 500
+      learningRate: 0.0001
+      globalBatchSize: 64
+      microBatchSize: 2
+      maxLength: 1024
+      lrScheduler: linear
+      warmupRatio: 0.1
+      weightDecay: 0.01
+      maxGradNorm: 0.5
+      gradientCheckpointing: false
+      precision: bf16
+      packing: false
+      seed: 1
+      saveSteps: 100
+      evalSteps: 100
+      keep: {last: 3, best: 2}
+      deepspeed: {steps_per_print: 10}
+    resources: &resources {nodes: 2, gpusPerNode: 4, processesPerNode: 4, cpu: "16", memory: 128Gi, sharedMemory: 16Gi}
+  preference:
+    method: dpo
+    dpo: {beta: 0.2, losses: [{type: hinge, weight: 0.5}]}
+    data:
+      train: [{uri: s3://data/pairs/, format: preference}]
+      eval: [{uri: s3://data/pairs-eval.jsonl, format: preference}]
+    lora: *lora
+    training: *training
+    resources: *resources
+  merge:
+    method: ties
+    weights: [{sft: 0.6, preference: 0.4}]
+    density: 0.3
+    output: {uri: s3://models/fused/, maxShardSize: 2GB}
+    resources: {cpu: "2", memory: 4Gi}
+  trainer:
+    image: example.com/paft:1
+    imagePullPolicy: Never
+    serviceAccountName: trainer
+    nodeSelector: {pool: gpu}
+    tolerations: [{key: gpu, operator: Equal, value: "true", effect: NoExecute, tolerationSeconds: 60}]
+    podLabels: {team: a}
+    env: [{name: NCCL_DEBUG, value: INFO}]
+  scheduling: {backend: jobs, queueName: queue, priorityClassName: high, admission: Atomic}
+  runPolicy:
+    suspend: true
+    backoffLimit: 1
+    activeDeadlineSeconds: 3600
+    pendingDeadlineSeconds: 600
+    ttlSecondsAfterFinished: 86400
+"""
+
+
+def complete_document() -> dict[str, Any]:
+    """A fresh copy of the document; its anchors give separate values."""
+    document: dict[str, Any] = json.loads(json.dumps(yaml.safe_load(COMPLETE_JOB)))
+    return document
+
+
+def complete_job() -> PaftJob:
+    """The job."""
+    return PaftJob.model_validate_json(json.dumps(complete_document()))

@@ -1,0 +1,255 @@
+"""What is part of a stage's identity. A new field of the spec has to be put into one of the tables here."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.paft_api.complete_job import complete_document, complete_job
+from tests.paft_api.schemas import leaf_paths
+
+from paft_api.digests import data_digest, digest_of, file_set_digest, preference_digest, recipe_digest, sft_digest
+from paft_api.spec import DataFormat, DataSource, PaftJobSpec
+
+BASE = "sha256:" + "1" * 64
+ADAPTERS = {"sft_adapter": "sha256:" + "2" * 64, "preference_adapter": "sha256:" + "3" * 64}
+ARMS = ("sft", "preference")
+
+_ARM_MATHEMATICS: dict[str, object] = {
+    "lora.r": 4,
+    "lora.alpha": 8,
+    "lora.dropout": 0.1,
+    "lora.targetModules": ["k_proj"],
+    "lora.rslora": True,
+    "training.epochs": 3,
+    "training.maxSteps": 600,
+    "training.learningRate": 0.0002,
+    "training.globalBatchSize": 128,
+    "training.maxLength": 512,
+    "training.lrScheduler": "cosine",
+    "training.warmupRatio": 0.2,
+    "training.weightDecay": 0.02,
+    "training.maxGradNorm": 1.0,
+    "training.precision": "fp32",
+    "training.seed": 2,
+    "training.deepspeed": {"steps_per_print": 20},
+}
+CHANGES: dict[str, tuple[object, set[str]]] = {
+    "base.chatTemplate": ("{{ other }}", {"sft", "preference", "merge"}),
+    "sft.data.train[0].format": ("prompt-completion", {"sft"}),
+    "sft.l1.mode": ("none", {"sft"}),
+    "sft.l1.lambda": (0.002, {"sft"}),
+    "sft.l1.rampFraction": (0.3, {"sft"}),
+    "preference.dpo.beta": (0.3, {"preference"}),
+    "preference.dpo.losses[0].type": ("ipo", {"preference"}),
+    "preference.dpo.losses[0].weight": (0.7, {"preference"}),
+    **{f"{arm}.{path}": (value, {arm}) for arm in ARMS for path, value in _ARM_MATHEMATICS.items()},
+    "merge.method": ("task_arithmetic", {"merge"}),
+    "merge.weights[0].sft": (0.5, {"merge"}),
+    "merge.weights[0].preference": (0.5, {"merge"}),
+    "merge.density": (0.4, {"merge"}),
+    "merge.output.maxShardSize": ("1GB", {"merge"}),
+}
+"""Another value for each field that is part of the identity, and the stages it is part of."""
+
+_ARM_REST: dict[str, object] = {
+    "data.train[0].uri": "s3://elsewhere/rows/",
+    "data.eval[0].uri": "s3://elsewhere/rows.jsonl",
+    "training.microBatchSize": 4,
+    "training.gradientCheckpointing": True,
+    "training.saveSteps": 50,
+    "training.evalSteps": 50,
+    "training.keep.last": 1,
+    "training.keep.best": 0,
+    "resources.nodes": 1,
+    "resources.gpusPerNode": 8,
+    "resources.processesPerNode": 8,
+    "resources.cpu": "8",
+    "resources.memory": "1Gi",
+    "resources.sharedMemory": "1Gi",
+}
+KEEPS: dict[str, object] = {
+    "base.uri": "s3://elsewhere/base/",
+    "storage.artifactsUri": "s3://elsewhere/artifacts/",
+    "storage.endpoint": "http://127.0.0.1:1",
+    "storage.region": "us-east-1",
+    "storage.secretRef.name": "other",
+    "storage.retryWindow": 1,
+    "storage.allowUnconditionalPublish": True,
+    "sft.data.eval[0].format": "prompt-completion",
+    **{f"{arm}.{path}": value for arm in ARMS for path, value in _ARM_REST.items()},
+    "merge.output.uri": "s3://elsewhere/fused/",
+    "merge.resources.cpu": "1",
+    "merge.resources.memory": "1Gi",
+    "trainer.image": "example.com/paft:2",
+    "trainer.imagePullPolicy": "Always",
+    "trainer.serviceAccountName": "other",
+    "trainer.nodeSelector": {},
+    "trainer.tolerations[0].key": "other",
+    "trainer.tolerations[0].operator": "Equal",
+    "trainer.tolerations[0].value": "other",
+    "trainer.tolerations[0].effect": "NoSchedule",
+    "trainer.tolerations[0].tolerationSeconds": 1,
+    "trainer.podLabels": {},
+    "trainer.env[0].name": "OTHER",
+    "trainer.env[0].value": "other",
+    "scheduling.backend": "jobset",
+    "scheduling.queueName": "other",
+    "scheduling.priorityClassName": "other",
+    "scheduling.admission": "PerArm",
+    "runPolicy.suspend": False,
+    "runPolicy.backoffLimit": 2,
+    "runPolicy.activeDeadlineSeconds": 1,
+    "runPolicy.pendingDeadlineSeconds": 1,
+    "runPolicy.ttlSecondsAfterFinished": 1,
+}
+"""Another value for each field that changes where and how, but not what."""
+
+ONE_VALUE: dict[str, object] = {
+    "preference.method": "orpo",
+    "preference.data.train[0].format": "messages",
+    "preference.data.eval[0].format": "messages",
+    "sft.training.packing": True,
+    "preference.training.packing": True,
+}
+"""Fields that have one value in this version; another is refused. They are part of the identity."""
+
+
+def test_every_field_is_in_exactly_one_table() -> None:
+    named = [*CHANGES, *KEEPS, *ONE_VALUE]
+
+    assert sorted(named) == sorted(leaf_paths(PaftJobSpec))
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_what_changes_the_mathematics_changes_exactly_its_stages(path: str) -> None:
+    value, stages = CHANGES[path]
+
+    assert _stages_changed_by(path, value) == stages
+
+
+def test_what_does_not_change_the_mathematics_changes_no_digest() -> None:
+    changed = {path: stages for path, value in KEEPS.items() if (stages := _stages_changed_by(path, value))}
+
+    assert changed == {}
+
+
+@pytest.mark.parametrize("path", ONE_VALUE)
+def test_other_values_of_fields_with_one_value_are_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="not available in this version|cannot be used in this arm"):
+        _stages_changed_by(path, ONE_VALUE[path])
+
+
+def test_writing_a_default_out_changes_no_digest() -> None:
+    minimal = _minimal_document()
+    written_out = PaftJobSpec.model_validate_json(json.dumps(minimal)).to_document()
+
+    assert _digests(written_out) == _digests(minimal)
+
+
+def test_whole_numbers_and_decimals_are_the_same_number() -> None:
+    whole, decimal = complete_document()["spec"], complete_document()["spec"]
+    _set(whole, "sft.lora.alpha", 16)
+    _set(decimal, "sft.lora.alpha", 16.0)
+
+    assert _digests(whole) == _digests(decimal)
+
+
+def test_the_penalty_s_strength_does_not_matter_where_there_is_none() -> None:
+    weak, strong = complete_document()["spec"], complete_document()["spec"]
+    _set(weak, "sft.l1", {"mode": "none", "lambda": 1e-5})
+    _set(strong, "sft.l1", {"mode": "none", "lambda": 1e-3})
+
+    assert _digests(weak) == _digests(strong)
+
+
+def test_every_input_digest_matters() -> None:
+    job = complete_job()
+    arms = [
+        sft_digest(job.spec.sft, base_digest=base, chat_template=None, data=data)
+        for base in ("a", "b")
+        for data in ("c", "d")
+    ]
+    merges = [
+        recipe_digest(job.spec.merge, base_digest=base, sft_adapter=sft, preference_adapter=preference)
+        for base in ("a", "b")
+        for sft in ("c", "d")
+        for preference in ("c", "d")
+    ]
+
+    assert len({*arms, *merges}) == len(arms) + len(merges)
+
+
+def test_arms_and_merge_never_share_a_digest() -> None:
+    digests = _digests(complete_document()["spec"])
+
+    assert len(set(digests.values())) == len(digests)
+
+
+def test_data_are_known_by_content_and_order_not_by_name() -> None:
+    here = DataSource(uri="s3://here/rows/", format=DataFormat.MESSAGES)
+    there = DataSource(uri="s3://there/more/", format=DataFormat.MESSAGES)
+    files = [("1.jsonl", "aa"), ("2.jsonl", "bb")]
+
+    digest = data_digest([(here, files)])
+
+    assert data_digest([(there, [("x.jsonl", "aa"), ("y.jsonl", "bb")])]) == digest
+    assert data_digest([(here, files[::-1])]) != digest
+    assert data_digest([(here, files[:1])]) != digest
+
+
+def test_digests_do_not_depend_on_the_order_of_keys() -> None:
+    assert digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1})
+    assert file_set_digest({"a": "1", "b": "2"}) != file_set_digest({"a": "2", "b": "1"})
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", digest_of([]))
+
+
+def _stages_changed_by(path: str, value: object) -> set[str]:
+    document = complete_document()["spec"]
+    if path == "merge.method":
+        del document["merge"]["density"]
+    before = _digests(document)
+    old = _set(document, path, value)
+    assert old != value or path.endswith("operator"), f"{path} has this value already"
+    after = _digests(document)
+    return {stage for stage in before if before[stage] != after[stage]}
+
+
+def _digests(document: dict[str, Any]) -> dict[str, str]:
+    spec = PaftJobSpec.model_validate_json(json.dumps(document))
+    template = spec.base.chat_template
+    digests = {}
+    for arm, digest in (("sft", sft_digest), ("preference", preference_digest)):
+        block = getattr(spec, arm)
+        data = data_digest([(source, [("rows.jsonl", "aa")]) for source in block.data.train])
+        digests[arm] = digest(block, base_digest=BASE, chat_template=template, data=data)
+    merge = recipe_digest(spec.merge, base_digest=BASE, chat_template=template, **ADAPTERS)
+    return digests | {"merge": merge}
+
+
+def _minimal_document() -> dict[str, Any]:
+    document = complete_document()["spec"]
+    return {
+        "base": {"uri": document["base"]["uri"]},
+        "storage": {"artifactsUri": document["storage"]["artifactsUri"]},
+        "sft": {"data": document["sft"]["data"]},
+        "preference": {"data": document["preference"]["data"]},
+        "merge": {"output": {"uri": document["merge"]["output"]["uri"]}},
+    }
+
+
+def _set(document: dict[str, Any], path: str, value: object) -> object:
+    """Set a value by its path and return the old one."""
+    *parents, last = _parts(path)
+    target: Any = document
+    for part in parents:
+        target = target[part]
+    old: object = target[last]
+    target[last] = value
+    return old
+
+
+def _parts(path: str) -> Iterator[str | int]:
+    for part in path.replace("[0]", ".0").split("."):
+        yield int(part) if part == "0" else part
