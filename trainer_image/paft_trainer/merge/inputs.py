@@ -130,10 +130,8 @@ def _check_module(who: str, adapter: Adapter, module: str, base: BaseTensors, en
 
 
 def _base_digest(store: ObjectStore, run_spec: RunSpec) -> str:
-    if run_spec.base_digest is None:
-        return index_base(store, run_spec.base.uri, None).digest
     found = index_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri).digest
-    if found != run_spec.base_digest:
+    if run_spec.base_digest not in (None, found):
         raise ArtifactMismatch(
             f"{run_spec.base.uri} has the digest {found}, but {run_spec.base_digest} was prepared",
             remedy="The base was changed after the job began; put it back, or start the job again.",
