@@ -69,8 +69,8 @@ Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$", max_
 
 Quantity = Annotated[
     str,
-    BeforeValidator(_number_to_text),
     StringConstraints(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"),
+    BeforeValidator(_number_to_text),
 ]
 """A Kubernetes quantity such as `500m`, `32` or `256Gi`."""
 

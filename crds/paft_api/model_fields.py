@@ -1,6 +1,6 @@
 """Which model a path in a document leads into."""
 
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -36,3 +36,8 @@ def field_at(model: type[BaseModel], path: tuple[str | int, ...]) -> FieldInfo |
 
 def _field(model: type[BaseModel], alias: str) -> FieldInfo | None:
     return next((info for info in model.model_fields.values() if info.alias == alias), None)
+
+
+def is_list(field: FieldInfo) -> bool:
+    """Whether a field holds any number of what it is made of."""
+    return get_origin(field.annotation) is tuple

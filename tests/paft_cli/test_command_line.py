@@ -64,11 +64,11 @@ def test_merge_methods_are_the_contracts() -> None:
 
 def test_the_reference_is_what_the_command_line_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "cli.md"
-    assert reference.main(["--write", "--path", str(page)]) == 0
-    assert reference.main(["--check", "--path", str(page)]) == 0
+    assert reference.main(["--write", "--directory", str(tmp_path)]) == 0
+    assert reference.main(["--check", "--directory", str(tmp_path)]) == 0
     text = page.read_text(encoding="utf-8")
     assert "    paft logs STAGE [FILE] [OPTIONS]\n" in text
     assert "| `--adapter ARM=URI` | sft=URI and preference=URI: PEFT adapter folders. Required. |" in text
     page.write_text(text.replace("PEFT", "LoRA"), encoding="utf-8")
-    assert reference.main(["--check", "--path", str(page)]) == 1
+    assert reference.main(["--check", "--directory", str(tmp_path)]) == 1
     assert "is out of date" in capsys.readouterr().err
