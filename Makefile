@@ -14,7 +14,7 @@ help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
 
 demo: $(STAMP) ## Run one PaftJob end to end on a real small model, with an S3 server of its own
-	$(BIN)/python hack/demo.py
+	$(BIN)/python -m hack.demo
 
 test: lint verify ## Lint, types, import contracts, generated files, and all tests
 	$(BIN)/python -m pytest -m "not slow"
