@@ -17,9 +17,10 @@ def test_the_pages_in_the_repository_are_what_the_models_say() -> None:
 
 def test_every_field_and_every_cause_has_a_row() -> None:
     fields = {field.alias or name for model in models_in(PaftJob) for name, field in model.model_fields.items()}
+    paftjob, causes = pages()["paftjob.md"], pages()["causes.md"]
 
-    assert [field for field in fields if f"\n| `{field}` | " not in pages()["paftjob.md"]] == []
-    assert [cause for cause in Cause if f"\n| `{cause}` | " not in pages()["causes.md"]] == []
+    assert [field for field in fields if f"\n| `{field}` | " not in paftjob] == []
+    assert [cause for cause in Cause if f"\n| `{cause}` | " not in causes] == []
 
 
 def test_tables_have_five_columns_whatever_is_in_them() -> None:
