@@ -2,13 +2,14 @@
 
 import errno
 import os
-import tempfile
+import stat
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_to_bytes
 
 from paft_api.causes import Cause
 from paft_trainer.errors import StageError, StageFailed
@@ -20,12 +21,12 @@ _TEMPORARY_PREFIX = ".paft-partial-"
 
 def path_of(uri: str) -> Path:
     """The path behind a `file://` URI."""
-    return Path(unquote(uri.removeprefix("file://")))
+    return Path(os.fsdecode(unquote_to_bytes(uri.removeprefix("file://"))))
 
 
 def uri_of(path: Path) -> str:
     """The `file://` URI of an absolute path."""
-    return "file://" + quote(str(path))
+    return "file://" + quote(os.fsencode(path))
 
 
 class FileStore:
@@ -34,19 +35,13 @@ class FileStore:
     def head(self, uri: str) -> ObjectInfo | None:
         """Size and ETag, or None."""
         with _explained(uri):
-            path = path_of(uri)
-            return _info(path) if path.is_file() else None
+            return _info(path_of(uri))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """All files whose URI begins with `prefix`, in order."""
         with _explained(prefix):
             folder = path_of(prefix if prefix.endswith("/") else prefix.rpartition("/")[0])
-            found = [
-                _info(Path(parent) / name)
-                for parent, _, names in os.walk(folder)
-                for name in names
-                if not name.startswith(_TEMPORARY_PREFIX)
-            ]
+            found = [info for path in _files_below(folder) if (info := _info(path)) is not None]
         wanted = uri_of(path_of(prefix)) + ("/" if prefix.endswith("/") else "")
         # A prefix may be written with or without percent-escapes; what is listed begins as it does.
         given, escaped = prefix.rpartition("/")[0], uri_of(folder)
@@ -76,29 +71,24 @@ class FileStore:
             with self.open_writer(uri) as writer:
                 writer.write(data)
             return
-        with _explained(uri):
-            path = path_of(uri)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with _temporary(path) as (file, temporary):
-                file.write(data)
-                _flush(file)
-                try:
-                    # link(2) fails where the name exists: the one atomic test-and-set that file systems have.
-                    os.link(temporary, path)
-                except FileExistsError:
-                    if path.read_bytes() != data:
-                        raise PreconditionFailed(f"{uri} exists already") from None
+        with _temporary_beside(uri) as file, _explained(uri):
+            file.write(data)
+            _flush(file)
+            try:
+                # link(2) fails where the name exists: the one atomic test-and-set that file systems have.
+                os.link(file.name, path_of(uri))
+            except FileExistsError:
+                if path_of(uri).read_bytes() != data:
+                    raise PreconditionFailed(f"{uri} exists already") from None
 
     @contextmanager
     def open_writer(self, uri: str) -> Iterator[ObjectWriter]:
         """A streamed write."""
-        with _explained(uri):
-            path = path_of(uri)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with _temporary(path) as (file, temporary):
-                yield file
+        with _temporary_beside(uri) as file:
+            yield _FileWriter(uri, file)
+            with _explained(uri):
                 _flush(file)
-                os.replace(temporary, path)
+                os.replace(file.name, path_of(uri))
 
     def delete(self, uri: str) -> None:
         """Remove a file."""
@@ -106,22 +96,35 @@ class FileStore:
             path_of(uri).unlink(missing_ok=True)
 
 
+class _FileWriter:
+    """Explains what goes wrong in writing, and only that: the block around it has errors of its own."""
+
+    def __init__(self, uri: str, file: BinaryIO) -> None:
+        self._uri = uri
+        self._file = file
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """See ObjectWriter."""
+        with _explained(self._uri):
+            self._file.write(data)
+
+
 @contextmanager
-def _temporary(path: Path) -> Iterator[tuple[BinaryIO, str]]:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_TEMPORARY_PREFIX)
+def _temporary_beside(uri: str) -> Iterator[BinaryIO]:
+    parent = path_of(uri).parent
+    with _explained(uri):
+        parent.mkdir(parents=True, exist_ok=True)
+        # Not by tempfile, whose files nobody else may read: open(2) applies the umask.
+        temporary = parent / f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}"
+        file = temporary.open("xb")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o666 & ~_umask())
-            yield file, name
+        yield file
     finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    # There is no way to read it but to set it.
-    current = os.umask(0)
-    os.umask(current)
-    return current
+        with _explained(uri):
+            try:
+                file.close()
+            finally:
+                temporary.unlink(missing_ok=True)
 
 
 def _flush(file: BinaryIO) -> None:
@@ -129,8 +132,25 @@ def _flush(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _info(path: Path) -> ObjectInfo:
-    status = path.stat()
+def _files_below(folder: Path) -> Iterator[Path]:
+    for parent, _, names in os.walk(folder, onerror=_raise_unless_missing):
+        yield from (Path(parent) / name for name in names if not name.startswith(_TEMPORARY_PREFIX))
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    # A folder that may not be read must not look like an empty one; one that was deleted meanwhile is one.
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
+
+
+def _info(path: Path) -> ObjectInfo | None:
+    """None where there is no file, or none any more."""
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
     etag = f"{status.st_mtime_ns:x}-{status.st_ino:x}-{status.st_size:x}"
     return ObjectInfo(uri=uri_of(path), size=status.st_size, etag=etag)
 
@@ -142,10 +162,6 @@ def _explained(uri: str) -> Iterator[None]:
         yield
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise ObjectMissing(f"{uri}: there is no such file", remedy="Check the address.") from error
-    except PermissionError as error:
-        raise StorageAuth(
-            f"{uri}: permission denied", remedy="Give this user the right to read and write there."
-        ) from error
     except OSError as error:
         raise _other(uri, error) from error
 
@@ -153,4 +169,6 @@ def _explained(uri: str) -> Iterator[None]:
 def _other(uri: str, error: OSError) -> StageError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StageFailed(Cause.DISK_FULL, f"{uri}: {error.strerror}")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return StorageAuth(f"{uri}: {error.strerror}", remedy="Give this user the right to read and write there.")
     return StorageUnavailable(f"{uri}: {error}")
