@@ -35,11 +35,12 @@ class RetryPolicy:
             try:
                 return call()
             except TemporaryFault as fault:
-                if self.clock() + pause > deadline:
+                remaining = deadline - self.clock()
+                if remaining < FIRST_PAUSE_SECONDS:
                     raise StorageUnavailable(
                         f"{what}: no success within storage.retryWindow of {self.window_seconds:.0f} s; last: {fault}"
                     ) from fault
                 self.on_wait(f"waiting for the object store: {what}: {fault}")
-            # Full jitter, so that ranks that failed together do not come back together.
-            self.sleep(pause * random.uniform(0.5, 1.0))
+            # With jitter, so that ranks that failed together do not come back together.
+            self.sleep(min(pause, remaining) * random.uniform(0.5, 1.0))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
