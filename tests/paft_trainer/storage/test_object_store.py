@@ -63,6 +63,12 @@ def test_listing_is_recursive_ordered_and_keeps_to_its_prefix(store: ObjectStore
     assert list(store.list(f"{folder}zzz/")) == []
 
 
+def test_a_folder_is_listed_among_its_neighbours_where_its_name_belongs(store: ObjectStore, folder: str) -> None:
+    for name in ("a.jsonl", "a/x", "a-b"):
+        store.put(folder + name, b"")
+    assert [info.uri.removeprefix(folder) for info in store.list(folder)] == ["a-b", "a.jsonl", "a/x"]
+
+
 def test_a_changed_object_has_another_etag(store: ObjectStore, folder: str) -> None:
     store.put(f"{folder}x", b"one")
     before = store.head(f"{folder}x")

@@ -2,6 +2,7 @@
 
 from paft_trainer.storage.errors import (
     ObjectMissing,
+    OperationUnsupported,
     PreconditionFailed,
     StorageAuth,
     StorageError,
@@ -15,6 +16,7 @@ __all__ = [
     "ObjectMissing",
     "ObjectStore",
     "ObjectWriter",
+    "OperationUnsupported",
     "PreconditionFailed",
     "StorageAuth",
     "StorageError",

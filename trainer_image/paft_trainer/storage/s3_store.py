@@ -13,7 +13,16 @@ import boto3
 import botocore.exceptions
 from botocore.config import Config
 
-from paft_trainer.storage.errors import ObjectMissing, PreconditionFailed, StorageAuth, StorageError, StorageUnavailable
+from paft_trainer.errors import ConfigInvalid
+from paft_trainer.storage.errors import (
+    ObjectMissing,
+    OperationUnsupported,
+    PreconditionFailed,
+    StorageAuth,
+    StorageError,
+    StorageUnavailable,
+    UploadMissing,
+)
 from paft_trainer.storage.multipart_writer import MultipartWriter
 from paft_trainer.storage.object_store import ObjectInfo, ObjectWriter
 from paft_trainer.storage.retries import RetryPolicy, TemporaryFault
@@ -26,16 +35,15 @@ FIRST_PART_BYTES = 8 * 1024 * 1024
 
 _MISSING = {"NoSuchKey", "NoSuchBucket", "404", "NotFound"}
 _REFUSED = {
-    "AccessDenied",
-    "403",
-    "Forbidden",
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
     "ExpiredToken",
     "InvalidToken",
+    "InvalidIdentityToken",
     "AuthorizationHeaderMalformed",
     "TokenRefreshRequired",
 }
+"""Codes that come with status 400; 401 and 403 are refusals whatever their code."""
+
+_TEMPORARY = {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed"}
 _CONDITION = {"PreconditionFailed", "412"}
 
 
@@ -71,6 +79,10 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """All objects whose URI begins with `prefix`, in order."""
+        # Not every store lists in order of the keys: SeaweedFS goes folder by folder, so that a/x comes before a-b.
+        yield from sorted(self._listed(prefix), key=lambda info: info.uri)
+
+    def _listed(self, prefix: str) -> Iterator[ObjectInfo]:
         bucket, key = _split(prefix)
         token: dict[str, str] = {}
         while True:
@@ -112,16 +124,19 @@ class S3Store:
     def open_writer(self, uri: str) -> Iterator[ObjectWriter]:
         """A streamed write."""
         writer = MultipartWriter(
-            lambda operation: self._call(uri, operation), _address(uri), first_part_bytes=self._part_bytes
+            lambda operation: self._call(uri, operation),
+            lambda operation: self._try(uri, operation),
+            _address(uri),
+            first_part_bytes=self._part_bytes,
         )
         try:
             yield writer
+            writer.complete()
         except BaseException:
             # The error that ended the write matters more than one from tidying up after it.
-            with contextlib.suppress(StorageError):
+            with contextlib.suppress(StorageError, TemporaryFault):
                 writer.abort()
             raise
-        writer.complete()
 
     def delete(self, uri: str) -> None:
         """Remove an object."""
@@ -145,6 +160,8 @@ class S3Store:
             botocore.exceptions.ProfileNotFound,
         ) as error:
             raise StorageAuth(f"{where}: no credentials: {error}") from error
+        except botocore.exceptions.ParamValidationError as error:
+            raise ConfigInvalid(f"{where}: {error}", remedy="Check the address.") from error
         except (botocore.exceptions.HTTPClientError, botocore.exceptions.BotoCoreError, ConnectionError) as error:
             raise TemporaryFault(str(error)) from error
 
@@ -177,14 +194,18 @@ def _translated(where: str, error: botocore.exceptions.ClientError) -> Exception
         return ObjectMissing(f"{where}: there is no such {missing}", remedy="Check the address.")
     if code in _CONDITION:
         return PreconditionFailed(f"{where} exists already")
-    if code in _REFUSED:
+    if code == "NoSuchUpload":
+        return UploadMissing(f"{where}: the store does not know this upload any more")
+    if code == "NotImplemented" or status == 501:
+        return OperationUnsupported(f"{where}: the store cannot do this ({code})", remedy="Use another object store.")
+    if code in _TEMPORARY or status >= 500 or status in (408, 409, 429):
+        return TemporaryFault(code or str(status))
+    if code in _REFUSED or status in (401, 403):
         return StorageAuth(f"{where}: refused ({code})")
     if code == "InvalidRange":
         return StorageUnavailable(
             f"{where}: bytes asked for lie beyond its end", remedy="The object is truncated; write it again."
         )
-    if status >= 500 or status in (408, 409, 429) or code in ("SlowDown", "RequestTimeout", "RequestTimeTooSkewed"):
-        return TemporaryFault(f"{code or status}")
     return StorageUnavailable(f"{where}: {code or status}: {error.response.get('Error', {}).get('Message', '')}")
 
 
