@@ -39,6 +39,26 @@ def test_attempts_beside_it_do_not_make_a_folder_foreign(storage: StorageSpec) -
     assert claim_folder(store, folder, {"r": 1}, manifest_name="m.json") == {"r": 1}
 
 
+@pytest.mark.parametrize("content", [b"not json", b"[]", b"\xff"])
+def test_a_claim_that_is_none_is_refused(storage: StorageSpec, content: bytes) -> None:
+    store, folder = open_store(storage), f"{storage.artifacts_uri}out/"
+    store.put(folder + CLAIM_FILE, content)
+    with pytest.raises(ArtifactMismatch) as caught:
+        claim_folder(store, folder, {"r": 1}, manifest_name="m.json")
+    assert caught.value.message == f"{folder}{CLAIM_FILE} is no claim of PAFT: it holds no JSON object"
+    assert store.read(folder + CLAIM_FILE) == content
+
+
+def test_a_probe_that_a_killed_job_left_does_not_make_a_folder_foreign(
+    storage: StorageSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, folder = open_store(storage), f"{storage.artifacts_uri}out/"
+    monkeypatch.setattr(store, "delete", lambda uri: None)
+    assert supports_conditional_put(store, folder)
+    assert len(list(store.list(folder))) == 1
+    assert claim_folder(store, folder, {"r": 1}, manifest_name="m.json") == {"r": 1}
+
+
 def test_of_racing_claims_all_see_one_winner(storage: StorageSpec) -> None:
     store, folder = open_store(storage), f"{storage.artifacts_uri}out/"
     barrier = threading.Barrier(5)

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping
 
 from paft_api.layout import CLAIM_FILE
 from paft_trainer.errors import ArtifactMismatch
-from paft_trainer.storage import ObjectStore, PreconditionFailed
+from paft_trainer.storage import ObjectStore, OperationUnsupported, PreconditionFailed
+
+_PROBE_PREFIX = ".paft-probe-"
 
 
 def claim_folder(
@@ -25,38 +27,39 @@ def claim_folder(
 ) -> dict[str, object]:
     """Claim a folder; returns the claim that holds, which is ours or the one that was there first.
 
-    Objects under `<folder>attempts/` are not counted as content. `allow_unconditional`: for stores that ignore
+    Objects under `<folder>attempts/` are not counted as content. `allow_unconditional`: for stores that know no
     conditions, a look before the PUT instead of the store's word. Raises ArtifactMismatch, with nothing written, where
-    the folder has content without a claim.
+    the folder has content without a claim, or a claim that is none of ours.
     """
     claim_uri = folder + CLAIM_FILE
     if store.head(claim_uri) is None:
         _require_empty(store, folder, manifest_name)
         document = json.dumps(dict(claim), sort_keys=True).encode()
-        if allow_unconditional:
-            store.put(claim_uri, document)
-        else:
-            # Where somebody was faster, theirs holds.
-            with contextlib.suppress(PreconditionFailed):
-                store.put(claim_uri, document, only_if_absent=True)
-    held: dict[str, object] = json.loads(store.read(claim_uri))
-    return held
+        # Where somebody was faster, theirs holds.
+        with contextlib.suppress(PreconditionFailed):
+            _put_claim(store, claim_uri, document, allow_unconditional=allow_unconditional)
+    return _read_claim(store, claim_uri)
 
 
 def first_foreign_object(store: ObjectStore, folder: str) -> str | None:
-    """An object that lies in the folder and is no attempt's, or None for a free folder."""
-    attempts = f"{folder}attempts/"
-    return next((info.uri for info in store.list(folder) if not info.uri.startswith(attempts)), None)
+    """An object that lies in the folder and is no attempt's, or None for a free folder.
+
+    Probes of `supports_conditional_put` do not count: another job's is there for a moment, and a killed one's stays.
+    """
+    ours = (f"{folder}attempts/", f"{folder}{_PROBE_PREFIX}")
+    return next((info.uri for info in store.list(folder) if not info.uri.startswith(ours)), None)
 
 
 def supports_conditional_put(store: ObjectStore, folder: str) -> bool:
     """Whether the store refuses a conditional PUT onto an existing object; leaves nothing behind."""
-    uri = f"{folder}.paft-probe-{uuid.uuid4().hex}"
+    uri = f"{folder}{_PROBE_PREFIX}{uuid.uuid4().hex}"
     store.put(uri, b"first")
     try:
         store.put(uri, b"second", only_if_absent=True)
     except PreconditionFailed:
         return True
+    except OperationUnsupported:
+        return False
     finally:
         store.delete(uri)
     return False
@@ -72,6 +75,29 @@ def write_hashed(store: ObjectStore, uri: str, chunks: Iterable[bytes | memoryvi
             digest.update(chunk)
             size += len(chunk)
     return size, digest.hexdigest()
+
+
+def _put_claim(store: ObjectStore, uri: str, document: bytes, *, allow_unconditional: bool) -> None:
+    try:
+        # Asked for in any case: a store that ignores the condition does no harm, and one that knows it protects.
+        store.put(uri, document, only_if_absent=True)
+    except OperationUnsupported:
+        if not allow_unconditional:
+            raise
+        store.put(uri, document)
+
+
+def _read_claim(store: ObjectStore, uri: str) -> dict[str, object]:
+    try:
+        held = json.loads(store.read(uri))
+    except ValueError:
+        held = None
+    if not isinstance(held, dict):
+        raise ArtifactMismatch(
+            f"{uri} is no claim of PAFT: it holds no JSON object",
+            remedy="Choose another folder, or empty this one yourself. Nothing was written.",
+        )
+    return held
 
 
 def _require_empty(store: ObjectStore, folder: str, manifest_name: str) -> None:
