@@ -54,6 +54,7 @@ def start(directory: Path, *, port: int | None = None) -> S3Server:
         return running
     data = directory / "data"
     data.mkdir(parents=True, exist_ok=True)
+    (directory / "logs").mkdir(exist_ok=True)
     access_key, secret_key = _credentials(directory)
     s3_port = port if port is not None else _free_port()
     with (directory / "server.log").open("ab") as log:
@@ -134,6 +135,7 @@ def _command(directory: Path, data: Path, s3_port: int) -> list[str]:
     ports = {name: _free_port() for name in ("master", "volume", "filer")}
     return [
         str(weed),
+        f"-logdir={directory / 'logs'}",
         "server",
         f"-dir={data}",
         "-ip=127.0.0.1",
@@ -212,11 +214,15 @@ def _is_ours(pid: int) -> bool:
 
 
 def _has_ended(pid: int, *, within_seconds: float) -> bool:
+    if pid in _children:
+        try:
+            _children[pid].wait(timeout=within_seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        del _children[pid]
+        return True
     deadline = time.monotonic() + within_seconds
     while time.monotonic() < deadline:
-        if pid in _children and _children[pid].poll() is not None:
-            del _children[pid]
-            return True
         if not _is_ours(pid):
             return True
         time.sleep(0.05)
