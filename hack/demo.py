@@ -62,11 +62,10 @@ def _upload_base(client: "boto3.client") -> None:
     if client.list_objects_v2(Bucket="models", Prefix=f"{BASE_PREFIX}model.safetensors")["KeyCount"]:
         print(f"base: {uri} is there")
         return
-    from hack.smollm2 import build_smollm2
-
     folder = STATE / "base"
     print("base: turning SmolLM2-135M-Instruct into a bf16 checkpoint", flush=True)
-    build_smollm2(folder)
+    # A process of its own, so that its memory is free again when the arms run.
+    subprocess.run([sys.executable, "-m", "hack.smollm2", str(folder)], cwd=ROOT, check=True)
     # The weights last: they are what the look above asks for.
     for path in sorted(folder.iterdir(), key=lambda path: path.suffix == ".safetensors"):
         client.upload_file(str(path), "models", f"{BASE_PREFIX}{path.name}")

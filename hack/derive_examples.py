@@ -18,7 +18,7 @@ from hack.derive_preference_pairs import NoPair, derive_pair
 
 SFT_TRAIN, SFT_EVAL, PAIRS_TRAIN, PAIRS_EVAL = 256, 16, 192, 16
 SEED = 0
-MAXIMUM_CHARACTERS = 420
+MAXIMUM_CHARACTERS = 300
 """Question and answer together: short rows keep the demo short."""
 
 

