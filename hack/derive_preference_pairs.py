@@ -46,9 +46,10 @@ def wrong_solution(question: str, answer: str, generator: random.Random) -> str:
     right = step["result"]
     wrong = {right: _changed(right, generator)}
     text = solution[: step.start("result")] + wrong[right] + ">>" + _carried_on(solution[step.end() :], wrong)
-    if final.strip() not in wrong:
+    right_answer = final.strip()
+    if wrong.get(right_answer, right_answer) == right_answer:
         raise NoPair("the final answer does not depend on the step")
-    return f"{text}#### {wrong[final.strip()]}"
+    return f"{text}#### {wrong[right_answer]}"
 
 
 def evaluate(expression: str) -> float:

@@ -34,6 +34,7 @@ def test_a_pair_keeps_the_question_and_the_worked_solution() -> None:
         ("It is 72.\n#### 72", "no step has a result of its own"),
         ("3+2=<<3+2=5>>5\n#### 5", "no step has a result of its own"),
         ("24+5=<<24+5=29>>29\n3*24=72\n#### 72", "the final answer does not depend on the step"),
+        ("24*3=<<24*3=72>>72\n72/72=<<72/72=1>>1\n#### 1", "the final answer does not depend on the step"),
         ("24/7=<<24/7=3.43>>3.43\n3.43*2=<<3.43*2=7>>7\n#### 7", "a step's own result is rounded"),
     ],
 )
