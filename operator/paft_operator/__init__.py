@@ -1,1 +1,1 @@
-"""The control plane: what should happen next to a PaftJob."""
+"""The control plane: watches PaftJobs and brings about what the planner decides."""

@@ -7,11 +7,11 @@ from paft_api.report import FinishedArtifact, StageReport
 from paft_api.run_spec import AdapterReference
 from paft_api.stages import ARMS, StageName
 from paft_api.status import StageState, StageStatus
-from paft_operator.actions import StartAttempt
-from paft_operator.observation import AttemptObservation, AttemptState
-from paft_operator.planning import Planning
-from paft_operator.progress import progress_fields
-from paft_operator.retries import counted_failures, failure_of, has_result, may_retry, retry_pause_seconds
+from paft_operator.planner.actions import StartAttempt
+from paft_operator.planner.observation import AttemptObservation, AttemptState
+from paft_operator.planner.planning import Planning
+from paft_operator.planner.progress import progress_fields
+from paft_operator.planner.retries import counted_failures, failure_of, has_result, may_retry, retry_pause_seconds
 
 
 def plan_stage(planning: Planning, stage: StageName, digest: str | None) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from paft_api.causes import CAUSE_FACTS, Cause
 from paft_api.conditions import EXITED_WITHOUT_RESULT
 from paft_api.report import Failure
-from paft_operator.observation import AttemptObservation, AttemptState
+from paft_operator.planner.observation import AttemptObservation, AttemptState
 
 LONGEST_RETRY_SECONDS = 360.0
 DISRUPTIONS = frozenset({Cause.PREEMPTED, Cause.NODE_LOST})

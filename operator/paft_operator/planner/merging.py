@@ -3,8 +3,8 @@
 from paft_api.digests import recipe_digest
 from paft_api.stages import ARMS, StageName
 from paft_api.status import OutputStatus, StageState
-from paft_operator.planning import Planning
-from paft_operator.stage_attempts import follow_running, plan_stage, successful_attempt
+from paft_operator.planner.planning import Planning
+from paft_operator.planner.stage_attempts import follow_running, plan_stage, successful_attempt
 
 
 def plan_merge(planning: Planning) -> None:

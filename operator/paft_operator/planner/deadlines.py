@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from paft_operator.planning import Planning
+from paft_operator.planner.planning import Planning
 
 
 def apply_deadline(planning: Planning) -> None:

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from paft_api.spec import PaftJob
 from paft_api.stages import StageName
 from paft_api.status import BaseStatus, OutputStatus, PaftJobStatus, StageStatus
-from paft_operator.actions import Action, StopAttempt
-from paft_operator.observation import AttemptObservation, AttemptState, Observed
+from paft_operator.planner.actions import Action, StopAttempt
+from paft_operator.planner.observation import AttemptObservation, AttemptState, Observed
 
 
 @dataclass(kw_only=True, slots=True)

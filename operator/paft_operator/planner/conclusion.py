@@ -28,7 +28,7 @@ from paft_api.status import (
     StageState,
     StageStatus,
 )
-from paft_operator.planning import Planning
+from paft_operator.planner.planning import Planning
 
 _STAGE_CONDITIONS = {
     StageName.PREPARE: ConditionType.VALIDATED,

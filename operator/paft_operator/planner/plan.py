@@ -5,17 +5,17 @@ from datetime import datetime
 from paft_api.spec import PaftJob
 from paft_api.stages import ARMS, StageName
 from paft_api.status import ConditionType, PaftJobStatus, StageState
-from paft_operator.actions import Plan
-from paft_operator.conclusion import conclude
-from paft_operator.deadlines import apply_deadline
-from paft_operator.events import transition_events
-from paft_operator.generations import stages_at_start
-from paft_operator.merging import plan_merge
-from paft_operator.observation import Observed
-from paft_operator.planning import Planning
-from paft_operator.preparation import plan_prepare
-from paft_operator.stage_attempts import follow_running, plan_stage
-from paft_operator.stopping import stop_everything, suspend
+from paft_operator.planner.actions import Plan
+from paft_operator.planner.conclusion import conclude
+from paft_operator.planner.deadlines import apply_deadline
+from paft_operator.planner.events import transition_events
+from paft_operator.planner.generations import stages_at_start
+from paft_operator.planner.merging import plan_merge
+from paft_operator.planner.observation import Observed
+from paft_operator.planner.planning import Planning
+from paft_operator.planner.preparation import plan_prepare
+from paft_operator.planner.stage_attempts import follow_running, plan_stage
+from paft_operator.planner.stopping import stop_everything, suspend
 
 FIRST_RETRY_SECONDS = 10.0
 """Pause before the second attempt, as of a Kubernetes Job; it doubles up to six minutes."""
