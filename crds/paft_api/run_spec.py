@@ -103,6 +103,15 @@ class MergeRun(Model):
     """The preference adapter."""
 
 
+class ReportConfigMap(Model):
+    """Where an attempt's report goes in a cluster, besides its file."""
+
+    name: DnsLabel
+    """ConfigMap in the job's namespace."""
+    access_directory: LocalPath
+    """Folder with `token` and `ca.crt` of an account that may patch it."""
+
+
 class RunSpec(Model):
     """One attempt of one stage. Credentials and rendezvous come through the environment, all else is here."""
 
@@ -118,6 +127,8 @@ class RunSpec(Model):
     """From prepare; unset for prepare itself."""
     report_path: LocalPath
     """File that the stage's report is written to."""
+    report_config_map: ReportConfigMap | None = None
+    """Set in a cluster."""
     termination_path: LocalPath
     """File that the launcher writes the termination message to, in a pod /dev/termination-log."""
     scratch_directory: LocalPath

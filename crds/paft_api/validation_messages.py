@@ -113,10 +113,12 @@ def _form(path: _Path) -> str:
         return "write http://host:port or https://host:port"
     if name == "maxShardSize":
         return "write a whole number and KB, MB or GB, such as 5GB"
-    if name in ("cpu", "memory", "sharedMemory"):
+    if name in ("cpu", "memory", "sharedMemory") or path[-2:-1] == ("extra",):
         return "write a Kubernetes quantity such as 4, 500m or 64Gi"
     if path[-3:-2] == ("env",):
         return "use letters, digits and _, not starting with a digit"
+    if name in ("podLabels", "podAnnotations", "nodeSelector") or path[-2:-1] in (("podLabels",), ("nodeSelector",)):
+        return "use letters, digits, -, _ and ., in a key also domain/ before them"
     return "use lower-case letters, digits and -"
 
 

@@ -45,7 +45,15 @@ spec:
       evalSteps: 100
       keep: {last: 3, best: 2}
       deepspeed: {steps_per_print: 10}
-    resources: &resources {nodes: 2, gpusPerNode: 4, processesPerNode: 4, cpu: "16", memory: 128Gi, sharedMemory: 16Gi}
+    resources: &resources
+      nodes: 2
+      gpusPerNode: 4
+      gpuResourceName: amd.com/gpu
+      processesPerNode: 4
+      cpu: "16"
+      memory: 128Gi
+      sharedMemory: 16Gi
+      extra: {rdma/hca: "1"}
   preference:
     method: dpo
     dpo: {beta: 0.2, losses: [{type: hinge, weight: 0.5}]}
@@ -60,15 +68,23 @@ spec:
     weights: [{sft: 0.6, preference: 0.4}]
     density: 0.3
     output: {uri: s3://models/fused/, maxShardSize: 2GB}
-    resources: {cpu: "2", memory: 4Gi}
+    resources: {cpu: "2", memory: 4Gi, extra: {ephemeral-storage: 20Gi}}
   trainer:
     image: example.com/paft:1
     imagePullPolicy: Never
+    imagePullSecrets: [{name: registry}]
     serviceAccountName: trainer
     nodeSelector: {pool: gpu}
     tolerations: [{key: gpu, operator: Equal, value: "true", effect: NoExecute, tolerationSeconds: 60}]
+    affinity: {podAntiAffinity: {}}
+    runtimeClassName: nvidia
     podLabels: {team: a}
+    podAnnotations: {example.com/cost-centre: "7"}
     env: [{name: NCCL_DEBUG, value: INFO}]
+    ipcLock: true
+    terminationGracePeriodSeconds: 900
+    prepareResources: {cpu: "1", memory: 2Gi, extra: {ephemeral-storage: 10Gi}}
+    podTemplate: {metadata: {labels: {tier: batch}}, spec: {hostNetwork: true}}
   scheduling: {backend: jobs, queueName: queue, priorityClassName: high, admission: Atomic}
   runPolicy:
     suspend: true

@@ -128,6 +128,7 @@ def run_spec_documents() -> dict[str, dict[str, Any]]:
     }
     paths = {
         "reportPath": "/run/report.json",
+        "reportConfigMap": {"name": "complete-report", "accessDirectory": "/run/api-access"},
         "terminationPath": "/dev/termination-log",
         "scratchDirectory": "/scratch",
         "cacheDirectory": "/cache",

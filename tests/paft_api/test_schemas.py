@@ -13,8 +13,8 @@ from paft_api.run_spec import RunSpec, TerminationMessage
 from paft_api.spec import PaftJob, PaftJobSpec
 
 DOCUMENTS: tuple[type[Model], ...] = (PaftJob, RunSpec, StageReport, TerminationMessage)
-FREE_FORM = "deepspeed"
-"""A map of another project's fields; its size as a whole is bounded instead."""
+FREE_FORM = ("deepspeed", "affinity", "podTemplate")
+"""Maps of another project's fields; their size as a whole is bounded instead."""
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

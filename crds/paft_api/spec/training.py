@@ -1,20 +1,11 @@
 """spec.*.training: how an arm is trained, in TRL's terms."""
 
-import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from paft_api.model import Model, unavailable
-
-MAXIMUM_DEEPSPEED_CHARACTERS = 16_384
-
-
-def _require_small(settings: dict[str, Any]) -> dict[str, Any]:
-    length = len(json.dumps(settings))
-    if length > MAXIMUM_DEEPSPEED_CHARACTERS:
-        raise ValueError(f"{length} characters of JSON; at most {MAXIMUM_DEEPSPEED_CHARACTERS} are allowed")
-    return settings
+from paft_api.spec.free_form import FreeForm
 
 
 class KeepSpec(Model):
@@ -81,7 +72,7 @@ class TrainingSpec(Model):
     keep: KeepSpec = KeepSpec()
     """Checkpoints that stay. Default: {last: 2, best: 1}."""
 
-    deepspeed: Annotated[dict[str, Any], Field(max_length=64), AfterValidator(_require_small)] = {}
+    deepspeed: FreeForm = {}
     """DeepSpeed settings that override ours, as in DeepSpeed's configuration file; at most 16384 characters of JSON.
     Default: none."""
 

@@ -1,0 +1,34 @@
+"""A stage's pod as seen from outside and inside: its container, volumes, paths and the variables it relies on."""
+
+CONTAINER = "trainer"
+"""The container that a stage runs in."""
+
+RUN_SPEC_DIRECTORY = "/etc/paft"
+"""Holds the attempt's RunSpec, read-only."""
+
+RUN_SPEC_FILE = "run_spec.json"
+"""Name of the RunSpec, in its ConfigMap and in its directory."""
+
+API_ACCESS_DIRECTORY = "/var/run/secrets/paft.dev/api-access"
+"""Holds token and ca.crt, with which the report is written."""
+
+SHARED_MEMORY_DIRECTORY = "/dev/shm"
+"""Shared memory between the ranks of a pod."""
+
+SCRATCH_DIRECTORY = "/tmp"
+"""Files of this attempt; HOME."""
+
+CACHE_DIRECTORY = "/var/cache/paft"
+"""Verified copies of bases."""
+
+TERMINATION_LOG = "/dev/termination-log"
+"""Where the launcher tells why it ended."""
+
+MASTER_PORT = 29500
+"""Port of the rendezvous on the first pod of an arm."""
+
+RENDEZVOUS_VARIABLES = ("JOB_COMPLETION_INDEX", "MASTER_ADDR", "MASTER_PORT")
+"""By these the pods of an arm find one another."""
+
+REPORT_KEY = "report.json"
+"""Key of a report ConfigMap that holds the StageReport."""
