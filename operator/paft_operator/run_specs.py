@@ -2,7 +2,16 @@
 
 from dataclasses import dataclass
 
-from paft_api.run_spec import MergeRun, PreferenceRun, PrepareRun, RunSpec, SftRun, StageIdentity, World
+from paft_api.run_spec import (
+    MergeRun,
+    PreferenceRun,
+    PrepareRun,
+    ReportConfigMap,
+    RunSpec,
+    SftRun,
+    StageIdentity,
+    World,
+)
 from paft_api.spec import PaftJob
 from paft_api.stages import StageName
 from paft_operator.planner.actions import StartAttempt
@@ -10,7 +19,10 @@ from paft_operator.planner.actions import StartAttempt
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placement:
-    """Where an attempt runs. `world` is set for arms. Paths are absolute, on the machine or in the pod."""
+    """Where an attempt runs. `world` is set for arms. Paths are absolute, on the machine or in the pod.
+
+    `report_config_map`: set in a cluster.
+    """
 
     world: World | None
     report_path: str
@@ -18,6 +30,7 @@ class Placement:
     scratch_directory: str
     cache_directory: str
     stop_grace_seconds: int = 300
+    report_config_map: ReportConfigMap | None = None
 
 
 def run_spec(job: PaftJob, action: StartAttempt, placement: Placement) -> RunSpec:
@@ -50,6 +63,7 @@ def run_spec(job: PaftJob, action: StartAttempt, placement: Placement) -> RunSpe
             "base_digest": action.base_digest,
             "stage_digest": action.stage_digest,
             "report_path": placement.report_path,
+            "report_config_map": placement.report_config_map,
             "termination_path": placement.termination_path,
             "scratch_directory": placement.scratch_directory,
             "cache_directory": placement.cache_directory,

@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 
+from paft_api.quantities import whole_cores
 from paft_api.run_spec import World
 from paft_api.spec.arm import ArmSpec
 from paft_api.stages import StageName
 
 
 def cluster_world(arm: ArmSpec) -> World:
-    """What the spec asks for."""
+    """What the spec asks for. torch itself would take every core of the node, and not those that were asked for."""
     resources = arm.resources
     return World(
         nodes=resources.nodes,
         processes_per_node=resources.resolved_processes_per_node,
         device="cuda" if resources.gpus_per_node > 0 else "cpu",
         gradient_accumulation_steps=_accumulation(arm, resources.processes),
+        threads_per_process=max(1, whole_cores(resources.cpu) // resources.resolved_processes_per_node),
     )
 
 
