@@ -10,7 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -18,8 +18,10 @@ from paft_api.causes import CAUSE_FACTS, EXIT_STOPPED, EXIT_SUCCEEDED
 from paft_api.report import Failure
 from paft_api.run_spec import RunSpec, TerminationMessage
 from paft_api.stages import StageName
+from paft_trainer.config_map_reports import ConfigMapReportSink, pod_api_server
 from paft_trainer.failures import classify
 from paft_trainer.parent_process import stop_with_parent
+from paft_trainer.report_forwarder import ReportForwarder
 from paft_trainer.reporting import FileReportSink, Reporter
 
 
@@ -33,6 +35,26 @@ def launch(stage: StageName, run_spec_path: Path) -> int:
     assert run_spec.identity.stage is stage, f"{run_spec_path} is for {run_spec.identity.stage}, not {stage}"
     stop_with_parent()
     Path(run_spec.scratch_directory).mkdir(parents=True, exist_ok=True)
+    with _forwarded_reports(run_spec):
+        return _attempt(run_spec)
+
+
+def _forwarded_reports(run_spec: RunSpec) -> AbstractContextManager[object]:
+    """In a cluster one process sends the reports, in the pod that rank 0 reports in; all others only write files."""
+    target = run_spec.report_config_map
+    if target is None or os.environ.get("JOB_COMPLETION_INDEX", "0") != "0":
+        return nullcontext()
+    access_directory = Path(target.access_directory)
+    sink = ConfigMapReportSink(
+        namespace=run_spec.identity.job_namespace,
+        name=target.name,
+        token_file=access_directory / "token",
+        connect=pod_api_server(access_directory),
+    )
+    return ReportForwarder(Path(run_spec.report_path), sink)
+
+
+def _attempt(run_spec: RunSpec) -> int:
     reporter = Reporter(run_spec.identity, FileReportSink(Path(run_spec.report_path)))
     try:
         with _stop_on_sigterm():
@@ -89,9 +111,14 @@ def _termination_message(failure: Failure) -> TerminationMessage:
 
 
 def _leave(run_spec: RunSpec, message: TerminationMessage) -> int:
-    temporary = Path(run_spec.scratch_directory) / "termination.json"
-    temporary.write_text(message.to_json(), encoding="utf-8")
-    os.replace(temporary, run_spec.termination_path)
+    termination = Path(run_spec.termination_path)
+    if termination.exists():
+        # The kubelet mounted a file there, which can be written but not replaced.
+        termination.write_text(message.to_json(), encoding="utf-8")
+    else:
+        temporary = Path(run_spec.scratch_directory) / "termination.json"
+        temporary.write_text(message.to_json(), encoding="utf-8")
+        os.replace(temporary, termination)
     if message.cause is not None:
         print(f"{message.cause}: {message.message}\n{message.remedy}", file=sys.stderr, flush=True)
     return message.exit_code

@@ -15,11 +15,19 @@ WRITE_INTERVAL_SECONDS = 5.0
 """Shortest time between two reports of progress."""
 
 
+class ReportNotWritten(Exception):
+    """A sink did not take a report. `permanent`: it will never take this one."""
+
+    def __init__(self, message: str, *, permanent: bool) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+
+
 class ReportSink(Protocol):
-    """Where a report goes: a local file, in a cluster a ConfigMap."""
+    """Where a report goes: a local file, in a cluster also a ConfigMap."""
 
     def write(self, report: StageReport) -> None:
-        """Replace the attempt's report as a whole."""
+        """Replace the attempt's report as a whole. Raises ReportNotWritten, where the sink is another machine."""
 
 
 class FileReportSink:
