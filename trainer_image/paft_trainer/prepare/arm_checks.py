@@ -1,7 +1,6 @@
 """One arm: its data, how they render, its adapter's targets and its batch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
@@ -11,7 +10,7 @@ from paft_api.spec.arm import ArmSpec
 from paft_api.spec.data import DataSource
 from paft_api.stages import StageName
 from paft_trainer.data.encoding import encode_rows, is_usable
-from paft_trainer.data.rows import Row, digest_sources, read_source
+from paft_trainer.data.rows import Row, read_source
 from paft_trainer.errors import ConfigInvalid, DataInvalid
 from paft_trainer.prepare.base_model_checks import BaseForChecks, check_lora_targets
 from paft_trainer.prepare.findings import Findings
@@ -22,23 +21,14 @@ RENDERED_ROWS = 32
 """Rows of each source that are rendered and tokenized."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ArmData:
-    """`rows`: training rows. `digest`: of their content."""
-
-    rows: int
-    digest: str
-
-
 def check_arm(
     store: ObjectStore,
     findings: Findings,
     stage: StageName,
     arm: ArmSpec,
-    run_spec: RunSpec,
     base: BaseForChecks | None,
-) -> ArmData | None:
-    """Check one arm as far as it goes; None where its data could not be read."""
+) -> int | None:
+    """Check one arm as far as it goes; returns its training rows, None where they could not be read."""
     field = f"spec.{stage}"
     with findings.of(f"{field}.training.deepspeed"):
         check_overrides(arm.training.deepspeed)
@@ -47,14 +37,10 @@ def check_arm(
             check_lora_targets(base, arm.lora)
     train = _check_sources(store, findings, f"{field}.data.train", arm.data.train, arm, base)
     _check_sources(store, findings, f"{field}.data.eval", arm.data.eval, arm, base)
-    if train is None:
-        return None
-    with findings.of(f"{field}.training.globalBatchSize"):
-        _check_batch(arm, train)
-    digest: str | None = None
-    with findings.of(f"{field}.data.train"):
-        digest = digest_sources(store, arm.data.train, run_spec.storage.artifacts_uri)
-    return None if digest is None else ArmData(rows=train, digest=digest)
+    if train is not None:
+        with findings.of(f"{field}.training.globalBatchSize"):
+            _check_batch(arm, train)
+    return train
 
 
 def stage_digest(run_spec: RunSpec, stage: StageName, *, base_digest: str, data: str) -> str:
