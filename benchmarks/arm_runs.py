@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from benchmarks.arm_outcomes import ArmRun, Untrained
 from benchmarks.arm_settings import RANKS, ROOT, ArmSetting
 
-from paft_api.model import Model
-from paft_api.report import ReportState, Sparsity, StageReport
+from paft_api.report import ReportState, StageReport
 from paft_api.run_spec import RunSpec, SftRun, StageIdentity, World
 from paft_api.spec.base import BaseSpec
 from paft_api.spec.sft import SftSpec
@@ -45,26 +45,6 @@ class Method(StrEnum):
     """The penalty is part of the loss, and AdamW has no proximal step."""
     UNGUARDED = "unguarded"
     """The proximal step without its guards: no bound, no ramp, and weights without a gradient shrink too."""
-
-
-class ArmRun(Model):
-    """What came of one training."""
-
-    eval_loss: float
-    """On the evaluation rows at the end, without the penalty."""
-    sparsity: Sparsity
-    """At the end."""
-    tokens_per_second: float
-    """Over all processes, from the first to the last step."""
-
-
-class Untrained(Model):
-    """What is known before training."""
-
-    eval_loss: float
-    """On the evaluation rows."""
-    tokens: int
-    """In the rows that the setting's steps train on."""
 
 
 @dataclass(frozen=True, kw_only=True)

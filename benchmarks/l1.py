@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ["DS_ACCELERATOR"] = "cpu"
 
 from benchmarks import arm_settings
-from benchmarks.arm_runs import ArmRun, Case, MeasuringFailed, Method, Untrained, run_in_one_process, run_on_two_ranks
+from benchmarks.arm_outcomes import ArmRun, Untrained
+from benchmarks.arm_runs import Case, MeasuringFailed, Method, run_in_one_process, run_on_two_ranks
 from benchmarks.arm_settings import ROOT, ArmSetting
 from benchmarks.l1_results import Row, Series, demo_goals, measurements_of, series_table, toy_goals
 from benchmarks.measurements import Measurement, goal_table, open_console, write_measurements

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.arm_runs import ArmRun, Untrained
+from benchmarks.arm_outcomes import ArmRun, Untrained
 from benchmarks.measurements import Measurement, above, at_most, below, exactly, figure
 from rich.table import Table
 

@@ -6,13 +6,14 @@ proximal step without its guards.
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks.arm_runs import ArmRun, Method, Untrained
+from benchmarks.arm_outcomes import ArmRun, Untrained
+from benchmarks.arm_runs import Method
 
 from paft_api.run_spec import RunSpec
 from paft_trainer.reporting import Reporter
@@ -104,7 +105,7 @@ def _build(run_spec: RunSpec, base: Path) -> SftArmTrainer:
     return build_sft_trainer(session, base, partitioned=join_world(run_spec.sft))
 
 
-def _rows(sampler: EpochSampler) -> Any:
+def _rows(sampler: EpochSampler) -> Iterator[int]:
     for epoch in count():
         sampler.set_epoch(epoch)
         yield from sampler
