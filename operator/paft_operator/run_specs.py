@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from paft_api.run_spec import MergeRun, PreferenceRun, PrepareRun, RunSpec, SftRun, StageIdentity, World
 from paft_api.spec import PaftJob
 from paft_api.stages import StageName
-from paft_operator.actions import StartAttempt
+from paft_operator.planner.actions import StartAttempt
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,7 +29,7 @@ from paft_cli.local.launchers import TRAINER_COMMAND, Launchers
 from paft_cli.local.local_host import observe_attempt
 from paft_cli.local.stop_signals import StopSignals
 from paft_cli.tables import format_bytes
-from paft_operator.observation import AttemptObservation, AttemptState
+from paft_operator.planner.observation import AttemptObservation, AttemptState
 
 _TICK_SECONDS = 0.2
 _LINE_SECONDS = 5.0

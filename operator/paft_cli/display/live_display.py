@@ -10,7 +10,7 @@ from rich.text import Text
 
 from paft_api.status import PaftJobStatus, StageState
 from paft_cli.display.stage_rows import status_rows
-from paft_operator.actions import Event
+from paft_operator.planner.actions import Event
 
 _STYLES = {
     StageState.RUNNING.value: "cyan",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from paft_api.stages import StageName
 from paft_api.status import PaftJobStatus, StageState
 from paft_cli.display.stage_rows import one_line
-from paft_operator.actions import Event
+from paft_operator.planner.actions import Event
 
 PROGRESS_INTERVAL_SECONDS = 5.0
 """Shortest time between two lines about one stage."""

@@ -7,7 +7,7 @@ from paft_api.stages import ARMS
 from paft_api.status import ConditionType, PaftJobStatus, StageState, StageStatus
 from paft_cli.local.directories import JobDirectory
 from paft_cli.tables import format_bytes
-from paft_operator.observation import AttemptState, Observed
+from paft_operator.planner.observation import AttemptState, Observed
 
 
 def success_text(status: PaftJobStatus) -> str:

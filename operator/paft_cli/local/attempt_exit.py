@@ -6,7 +6,7 @@ from paft_api.causes import CAUSE_FACTS, EXIT_STOPPED, EXIT_SUCCEEDED, Cause, ca
 from paft_api.report import Failure, StageReport
 from paft_api.run_spec import TerminationMessage
 from paft_cli.local.attempt_records import ExitRecord
-from paft_operator.observation import AttemptState
+from paft_operator.planner.observation import AttemptState
 
 
 def classify_exit(

@@ -11,9 +11,9 @@ from paft_api.spec import PaftJob
 from paft_api.status import Condition, ConditionType, PaftJobStatus
 from paft_cli.local.local_job import is_terminal
 from paft_cli.local.stop_signals import StopSignals
-from paft_operator.actions import Action, Event, StartAttempt, StopAttempt
-from paft_operator.observation import AttemptState, Observed
-from paft_operator.plan import plan
+from paft_operator.planner.actions import Action, Event, StartAttempt, StopAttempt
+from paft_operator.planner.observation import AttemptState, Observed
+from paft_operator.planner.plan import plan
 
 FIRST_RETRY_SECONDS = 1.0
 """Pause before a second attempt here: a machine needs no time to make room for it."""

@@ -14,8 +14,8 @@ from paft_cli.local.attempt_records import ExitRecord
 from paft_cli.local.directories import AttemptDirectory, JobDirectory
 from paft_cli.local.files import write_atomically
 from paft_cli.local.launchers import Launchers, process_record
-from paft_operator.actions import StartAttempt, StopAttempt
-from paft_operator.observation import AttemptObservation, AttemptState, Observed
+from paft_operator.planner.actions import StartAttempt, StopAttempt
+from paft_operator.planner.observation import AttemptObservation, AttemptState, Observed
 from paft_operator.run_specs import Placement, run_spec
 
 _LOG_TAIL_BYTES = 8192

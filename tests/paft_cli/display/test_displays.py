@@ -10,7 +10,7 @@ from paft_api.status import PaftJobStatus, StageState, StageStatus
 from paft_cli.display.live_display import LiveDisplay
 from paft_cli.display.plain_display import PlainDisplay
 from paft_cli.tables import format_bytes
-from paft_operator.actions import Event
+from paft_operator.planner.actions import Event
 
 
 def at_step(step: int) -> PaftJobStatus:

@@ -8,7 +8,7 @@ from paft_api.causes import Cause
 from paft_api.run_spec import TerminationMessage
 from paft_cli.local.attempt_exit import classify_exit
 from paft_cli.local.attempt_records import ExitRecord
-from paft_operator.observation import AttemptState
+from paft_operator.planner.observation import AttemptState
 
 TOLD_OOM = TerminationMessage(cause="HostOOM", message="rank 1 was killed", remedy="Use less.", rank=1, exit_code=65)
 FROM_LATER_VERSION = TerminationMessage(cause="Gremlins", message="they came", exit_code=66)

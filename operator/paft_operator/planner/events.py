@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from paft_api.conditions import JOB_FAILED, JOB_SUCCEEDED, RESUMED, STARTED, SUSPENDED
 from paft_api.stages import StageName
 from paft_api.status import ConditionType, PaftJobStatus, StageState, StageStatus
-from paft_operator.actions import Event
+from paft_operator.planner.actions import Event
 
 
 def transition_events(before: PaftJobStatus, after: PaftJobStatus) -> tuple[Event, ...]:

@@ -3,8 +3,8 @@
 from paft_api.conditions import OTHER_STAGE_FAILED, SUSPENDED_MESSAGE
 from paft_api.stages import StageName
 from paft_api.status import StageState
-from paft_operator.planning import Planning
-from paft_operator.stage_attempts import follow_running
+from paft_operator.planner.planning import Planning
+from paft_operator.planner.stage_attempts import follow_running
 
 
 def suspend(planning: Planning) -> None:
