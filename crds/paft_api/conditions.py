@@ -20,4 +20,7 @@ SUSPENDED_MESSAGE = "runPolicy.suspend is true: nothing is started, and arms sto
 RESUMED_MESSAGE = "runPolicy.suspend is false."
 EXITED_WITHOUT_RESULT = "The processes ended with exit code 0, but their report has no result."
 EARLIER_SPEC = "It was started for an earlier spec."
+ADAPTERS_CHANGED = "It merges adapters of an earlier spec."
+ALREADY_FINISHED = "Its result is there already."
+FOUND_FINISHED_MESSAGE = "found finished: the same work was done before"
 OTHER_STAGE_FAILED = "Another stage failed."

@@ -1,7 +1,8 @@
 """Which files of a Hugging Face folder hold which weights: one file, or shards and their index."""
 
-import json
 from dataclasses import dataclass
+
+from pydantic import BaseModel, ValidationError
 
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid
 from paft_trainer.storage import ObjectMissing, ObjectStore
@@ -10,6 +11,10 @@ SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
+
+
+class _Index(BaseModel):
+    weight_map: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +52,7 @@ def find_checkpoint_files(store: ObjectStore, folder: str) -> CheckpointFiles:
 
 def _weights(store: ObjectStore, folder: str, names: list[str]) -> tuple[str, ...]:
     if INDEX_FILE in names:
-        return _indexed(folder, json.loads(store.read(folder + INDEX_FILE)), names)
+        return _indexed(folder, store.read(folder + INDEX_FILE), names)
     if SINGLE_FILE in names:
         return (SINGLE_FILE,)
     pickled = next((name for name in names if name.endswith(PICKLE_SUFFIXES)), None)
@@ -62,8 +67,14 @@ def _weights(store: ObjectStore, folder: str, names: list[str]) -> tuple[str, ..
     )
 
 
-def _indexed(folder: str, index: dict[str, dict[str, str]], names: list[str]) -> tuple[str, ...]:
-    shards = sorted(set(index["weight_map"].values()))
+def _indexed(folder: str, index: bytes, names: list[str]) -> tuple[str, ...]:
+    try:
+        shards = sorted(set(_Index.model_validate_json(index).weight_map.values()))
+    except ValidationError as error:
+        raise ArtifactMismatch(
+            f"{folder}{INDEX_FILE} is no index of weights: it needs a weight_map of tensors to files",
+            remedy="Save the model again with save_pretrained.",
+        ) from error
     for shard in shards:
         if "/" in shard or not shard.endswith(".safetensors"):
             raise ArtifactMismatch(f"{folder}{INDEX_FILE} names {shard!r}, which is no safetensors file of this folder")

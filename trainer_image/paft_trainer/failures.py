@@ -34,14 +34,14 @@ def classify(error: BaseException, *, rank: int | None = None) -> Failure:
     if isinstance(error, StageError):
         return Failure(
             cause=error.cause,
-            message=_shortened(error.message),
-            remedy=_shortened(error.remedy),
+            message=shortened(error.message),
+            remedy=shortened(error.remedy),
             rank=rank,
             findings=error.findings,
         )
     cause = _cause_of(error)
     text = f"{type(error).__name__}: {error}"
-    return Failure(cause=cause, message=_shortened(text), remedy=CAUSE_FACTS[cause].remedy, rank=rank)
+    return Failure(cause=cause, message=shortened(text), remedy=CAUSE_FACTS[cause].remedy, rank=rank)
 
 
 def _cause_of(error: BaseException) -> Cause:
@@ -55,5 +55,7 @@ def _cause_of(error: BaseException) -> Cause:
     return next((cause for cause, pattern in _MESSAGE_PATTERNS if pattern.search(text)), Cause.UNKNOWN)
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """As much of a text as a report holds, always valid UTF-8."""
+    text = text.encode(errors="backslashreplace").decode()
     return text if len(text) <= 2000 else text[:1990] + " […]"

@@ -13,7 +13,7 @@ from typing import Any
 from paft_api.layout import ADAPTER_MANIFEST_FILE, CLAIM_FILE
 from paft_api.report import AdapterMetrics, AdapterResult, FinishedArtifact
 from paft_trainer.errors import ArtifactMismatch
-from paft_trainer.storage import ObjectStore
+from paft_trainer.storage import ObjectMissing, ObjectStore
 
 FORMAT_VERSION = 1
 
@@ -28,17 +28,27 @@ def find_published_adapter(store: ObjectStore, stage_folder: str) -> AdapterResu
 def finish_publication(store: ObjectStore, stage_folder: str, claim: dict[str, Any]) -> AdapterResult:
     """Bring the folder to what its claim says; does nothing where it is so already."""
     if store.head(stage_folder + ADAPTER_MANIFEST_FILE) is None:
-        manifest_bytes = store.read(claim["source"] + ADAPTER_MANIFEST_FILE)
-        for name, entry in json.loads(manifest_bytes)["files"].items():
-            content = store.read(claim["source"] + name)
-            if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-                raise ArtifactMismatch(
-                    f"{claim['source']}{name} is not what its manifest says",
-                    remedy=f"Delete {stage_folder}{CLAIM_FILE}; the arm is then trained again.",
-                )
-            store.put(stage_folder + name, content)
-        store.put(stage_folder + ADAPTER_MANIFEST_FILE, manifest_bytes)
+        try:
+            _copy_files(store, claim["source"], stage_folder)
+        except ObjectMissing as error:
+            raise ArtifactMismatch(
+                f"{stage_folder} is claimed for files that are gone: {error.message}", remedy=_remedy(stage_folder)
+            ) from error
     manifest = json.loads(store.read(stage_folder + ADAPTER_MANIFEST_FILE))
     artifact = FinishedArtifact(uri=stage_folder, digest=manifest["digest"])
     metrics = AdapterMetrics.model_validate(manifest["metrics"])
     return AdapterResult(artifact=artifact, adopted=True, **dict(metrics))
+
+
+def _copy_files(store: ObjectStore, source: str, stage_folder: str) -> None:
+    manifest_bytes = store.read(source + ADAPTER_MANIFEST_FILE)
+    for name, entry in json.loads(manifest_bytes)["files"].items():
+        content = store.read(source + name)
+        if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+            raise ArtifactMismatch(f"{source}{name} is not what its manifest says", remedy=_remedy(stage_folder))
+        store.put(stage_folder + name, content)
+    store.put(stage_folder + ADAPTER_MANIFEST_FILE, manifest_bytes)
+
+
+def _remedy(stage_folder: str) -> str:
+    return f"Delete {stage_folder}{CLAIM_FILE}; the arm is then trained again, or goes on from its last checkpoint."

@@ -4,8 +4,8 @@ Refused is only what would break a stage or has a field of its own. Whether a po
 namespace's Pod Security level to say, and whether its fields exist for the API server.
 """
 
+import posixpath
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 from paft_api import stage_pods
@@ -81,8 +81,8 @@ def _check_container(container: Mapping[str, Any], place: str) -> None:
         if variable["name"] in stage_pods.RENDEZVOUS_VARIABLES:
             raise ValueError(f"{place}.env[{index}].name {variable['name']} is set by the operator; remove it")
     for index, mount in enumerate(_entries_in(container, "volumeMounts", "mountPath", place)):
-        path = PurePosixPath(mount["mountPath"])
-        if any(path == PurePosixPath(own) or path in PurePosixPath(own).parents for own in _OWN_DIRECTORIES):
+        path = posixpath.normpath("/" + mount["mountPath"].lstrip("/"))
+        if any(posixpath.commonpath([path, own]) == path for own in _OWN_DIRECTORIES):
             raise ValueError(
                 f"{place}.volumeMounts[{index}].mountPath {mount['mountPath']} would hide a directory of the stage; "
                 "mount the volume elsewhere"

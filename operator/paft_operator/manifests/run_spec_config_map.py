@@ -1,7 +1,7 @@
 """The ConfigMap with an attempt's RunSpec."""
 
 from paft_api.labels import GENERATION, STAGE_DIGEST
-from paft_api.run_spec import ReportConfigMap
+from paft_api.run_spec import ReportConfigMap, RunSpec
 from paft_api.spec import PaftJob
 from paft_api.stage_pods import (
     API_ACCESS_DIRECTORY,
@@ -20,7 +20,7 @@ from paft_operator.run_specs import Placement, run_spec
 from paft_operator.worlds import cluster_world
 
 SECONDS_TO_REPORT = 45
-"""Part of the grace period that is left to the launcher after its ranks saved: it reports for 30 seconds at most."""
+"""Part of the grace period that is left to the launcher after its ranks saved: it reports for 40 seconds at most."""
 
 
 def run_spec_config_map(job: PaftJob, action: StartAttempt) -> Manifest:
@@ -34,7 +34,7 @@ def run_spec_config_map(job: PaftJob, action: StartAttempt) -> Manifest:
         "kind": "ConfigMap",
         "metadata": attempt_metadata(job, action.stage, action.attempt, name) | {"annotations": annotations},
         "immutable": True,
-        "data": {RUN_SPEC_FILE: run_spec(job, action, pod_placement(job, action)).to_json()},
+        "data": {RUN_SPEC_FILE: _readable(run_spec(job, action, pod_placement(job, action)))},
     }
 
 
@@ -52,3 +52,8 @@ def pod_placement(job: PaftJob, action: StartAttempt) -> Placement:
         cache_directory=CACHE_DIRECTORY,
         stop_grace_seconds=job.spec.trainer.termination_grace_period_seconds - SECONDS_TO_REPORT,
     )
+
+
+def _readable(told: RunSpec) -> str:
+    """Indented, for those who look at it with kubectl."""
+    return told.model_dump_json(by_alias=True, exclude_none=True, indent=2)

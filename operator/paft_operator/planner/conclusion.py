@@ -66,7 +66,7 @@ def conclude(planning: Planning) -> PaftJobStatus:
         stages=tuple(planning.stages.values()),
         output=planning.output,
         started_at=planning.previous.started_at or _first_start(planning),
-        active_seconds=max(planning.active_seconds, _carried_seconds(planning)),
+        active_seconds=planning.active_seconds,
     )
 
 
@@ -170,8 +170,3 @@ def _seconds(eta: str) -> int:
 
 def _first_start(planning: Planning) -> datetime | None:
     return min((attempt.started_at for attempt in planning.observed.attempts), default=None)
-
-
-def _carried_seconds(planning: Planning) -> float:
-    same = planning.previous.observed_generation == planning.generation
-    return planning.previous.active_seconds if same else 0.0

@@ -4,8 +4,6 @@ from paft_api.spec import PaftJob
 from paft_api.stages import StageName
 from paft_api.status import PaftJobStatus, StageState, StageStatus
 
-_KEPT = {StageState.RUNNING}
-
 
 def stages_at_start(job: PaftJob, previous: PaftJobStatus) -> dict[StageName, StageStatus]:
     """Stage entries to plan from: the previous ones, or for a new generation all but running ones begun anew.
@@ -19,6 +17,6 @@ def stages_at_start(job: PaftJob, previous: PaftJobStatus) -> dict[StageName, St
 
 
 def _begun_anew(entry: StageStatus) -> StageStatus:
-    if entry.state in _KEPT and entry.name is not StageName.PREPARE:
+    if entry.state is StageState.RUNNING:
         return entry.model_copy(update={"failures": 0})
     return StageStatus(name=entry.name, attempt=entry.attempt)

@@ -12,6 +12,7 @@ from paft_operator.planner.events import transition_events
 from paft_operator.planner.generations import stages_at_start
 from paft_operator.planner.merging import plan_merge
 from paft_operator.planner.observation import Observed
+from paft_operator.planner.own_reports import with_own_reports
 from paft_operator.planner.planning import Planning
 from paft_operator.planner.preparation import plan_prepare
 from paft_operator.planner.stage_attempts import follow_running, plan_stage
@@ -27,13 +28,14 @@ def plan(job: PaftJob, observed: Observed, now: datetime, *, first_retry_seconds
     planning = Planning(
         job=job,
         previous=previous,
-        observed=observed,
+        observed=with_own_reports(job, observed),
         now=now,
         first_retry_seconds=first_retry_seconds,
         stages=stages_at_start(job, previous),
         base=previous.base,
-        output=previous.output if previous.observed_generation == job.metadata.generation else None,
     )
+    if not planning.is_new_generation:
+        planning.output, planning.active_seconds = previous.output, previous.active_seconds
     if _has_failed(planning):
         stop_everything(planning)
     elif not _has_succeeded(planning):
@@ -55,7 +57,6 @@ def _plan_stages(planning: Planning) -> None:
     if _any_failed(planning):
         # What the other stages decided in this pass does not begin: decide again without starting anything.
         planning.stages = before
-        planning.actions.clear()
         planning.may_start = False
         _advance(planning)
     if planning.deadline_exceeded or _any_failed(planning):

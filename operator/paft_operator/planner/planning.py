@@ -14,7 +14,9 @@ from paft_operator.planner.observation import AttemptObservation, AttemptState, 
 class Planning:
     """`stages` starts as the previous status has it, and is brought up to date by the policies.
 
-    `may_start`: nothing is started while it is false. `first_retry_seconds`: pause before the second attempt.
+    `observed`: with each attempt's own reports only. `may_start`: nothing is started while it is false.
+    `first_retry_seconds`: pause before the second attempt. `active_seconds`: in which ended attempts of this generation
+    ran.
     """
 
     job: PaftJob
@@ -36,6 +38,11 @@ class Planning:
         """Generation of the spec."""
         return self.job.metadata.generation
 
+    @property
+    def is_new_generation(self) -> bool:
+        """Whether the previous status speaks of another spec."""
+        return self.previous.observed_generation != self.generation
+
     def update(self, stage: StageName, **fields: object) -> None:
         """Change fields of a stage's status."""
         self.stages[stage] = self.stages[stage].model_copy(update=fields)
@@ -47,6 +54,10 @@ class Planning:
             key=lambda attempt: attempt.attempt,
         )
 
+    def newest_number(self, stage: StageName) -> int:
+        """The highest number of an observed attempt of a stage; 0 where there is none."""
+        return max((attempt.attempt for attempt in self.attempts(stage)), default=0)
+
     def running(self, stage: StageName) -> AttemptObservation | None:
         """The attempt of a stage that runs, if one does."""
         return next(
@@ -54,8 +65,12 @@ class Planning:
         )
 
     def stop(self, attempt: AttemptObservation, reason: str) -> None:
-        """Ask a running attempt to stop, once."""
-        if not attempt.stopping:
+        """Ask a running attempt to stop, once; the first reason counts."""
+        is_asked = any(
+            isinstance(action, StopAttempt) and (action.stage, action.attempt) == (attempt.stage, attempt.attempt)
+            for action in self.actions
+        )
+        if not attempt.stopping and not is_asked:
             self.actions.append(StopAttempt(stage=attempt.stage, attempt=attempt.attempt, reason=reason))
 
     def wake_up_in(self, seconds: float) -> None:

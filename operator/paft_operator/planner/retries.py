@@ -24,18 +24,12 @@ def failure_of(attempt: AttemptObservation) -> Failure | None:
 
 
 def has_result(attempt: AttemptObservation) -> bool:
-    """Whether the attempt's own report carries the result of its stage."""
-    report = attempt.report
-    return (
-        report is not None
-        and report.identity.stage is attempt.stage
-        and report.identity.attempt == attempt.attempt
-        and report.has_result
-    )
+    """Whether the attempt's report carries the result of its stage."""
+    return attempt.report is not None and attempt.report.has_result
 
 
-def counted_failures(attempts: Sequence[AttemptObservation]) -> int:
-    """Failures that count against backoffLimit. `attempts`: of one stage and generation, oldest first.
+def counted_failures(attempts: Sequence[AttemptObservation], *, generation: int) -> int:
+    """Failures of one generation that count against backoffLimit. `attempts`: of one stage and digest, oldest first.
 
     A disruption does not count as long as its attempt brought a newer checkpoint than those before it.
     """
@@ -44,7 +38,8 @@ def counted_failures(attempts: Sequence[AttemptObservation]) -> int:
     for attempt in attempts:
         failure = failure_of(attempt)
         reached = _checkpoint_step(attempt)
-        if failure is not None and not (failure.cause in DISRUPTIONS and reached > furthest):
+        is_excused = failure is not None and failure.cause in DISRUPTIONS and reached > furthest
+        if failure is not None and attempt.generation == generation and not is_excused:
             count += 1
         furthest = max(furthest, reached)
     return count
@@ -56,8 +51,8 @@ def may_retry(failure: Failure, *, failures: int, backoff_limit: int) -> bool:
 
 
 def retry_pause_seconds(failures: int, *, first: float) -> float:
-    """Pause after so many counted failures: doubling from `first`; none after an uncounted one."""
-    return 0.0 if failures == 0 else min(first * 2 ** (failures - 1), LONGEST_RETRY_SECONDS)
+    """Pause after so many counted failures, at least one: doubling from `first`."""
+    return min(first * 2.0 ** (failures - 1), LONGEST_RETRY_SECONDS)
 
 
 def _checkpoint_step(attempt: AttemptObservation) -> int:

@@ -9,12 +9,16 @@ prefix is a prefix of its rendering of the whole, without `{% generation %}` mar
 from collections.abc import Sequence
 from typing import Any
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from paft_trainer.errors import ConfigInvalid
 
 IGNORED = -100
 """Label of a token that is not learnt."""
+
+_RAISED_BY_EXPRESSIONS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
+"""What Python raises inside a template that renders, such as for `1 + message.content`."""
 
 Messages = Sequence[dict[str, Any]]
 Encoded = dict[str, list[int]]
@@ -27,12 +31,18 @@ def encode_row(tokenizer: PreTrainedTokenizerBase, row: dict[str, Any], max_leng
     return encode_prompt_completion(tokenizer, row["prompt"], row["completion"], max_length)
 
 
-def encode_messages(tokenizer: PreTrainedTokenizerBase, messages: Messages, max_length: int) -> Encoded:
-    """A chat; labels cover the assistant's turns. Raises ConfigInvalid where the template does not allow it."""
+def encode_messages(
+    tokenizer: PreTrainedTokenizerBase, messages: Messages, max_length: int | None, *, learn_from: int = 0
+) -> Encoded:
+    """A chat; labels cover the assistant's turns. Raises ConfigInvalid where the template does not allow it.
+
+    Turns before message `learn_from` are context only. So is a chat's first message: nothing in the rendered text
+    tells where the template's own opening ends and an answer to nothing begins.
+    """
     spans: list[tuple[str, bool]] = []
     rendered = ""
     for index, message in enumerate(messages):
-        if message["role"] != "assistant":
+        if message["role"] != "assistant" or index < max(learn_from, 1):
             continue
         before = _render(tokenizer, messages[:index], generate=True)
         after = _render(tokenizer, messages[: index + 1], generate=False)
@@ -43,9 +53,9 @@ def encode_messages(tokenizer: PreTrainedTokenizerBase, messages: Messages, max_
 
 
 def encode_prompt_completion(
-    tokenizer: PreTrainedTokenizerBase, prompt: str | Messages, completion: str | Messages, max_length: int
+    tokenizer: PreTrainedTokenizerBase, prompt: str | Messages, completion: str | Messages, max_length: int | None
 ) -> Encoded:
-    """A prompt and its completion, both texts or both messages; labels cover the completion.
+    """A prompt and its completion, both texts or both messages; labels cover what the assistant completes.
 
     A text completion gets the end-of-sequence token, so that the model learns to stop.
     """
@@ -54,20 +64,47 @@ def encode_prompt_completion(
         text = str(completion) if str(completion).endswith(ending) else f"{completion}{ending}"
         beginning = tokenizer.bos_token if _adds_bos(tokenizer) else ""
         return _encode_spans(tokenizer, [(f"{beginning}{prompt}", False), (text, True)], max_length)
-    before = _render(tokenizer, prompt, generate=True)
-    after = _render(tokenizer, [*prompt, *completion], generate=False)
-    return _encode_spans(tokenizer, [(before, False), (_continuation(before, after), True)], max_length)
+    return encode_messages(tokenizer, [*prompt, *completion], max_length, learn_from=len(prompt))
 
 
-def has_trained_token(encoded: Encoded) -> bool:
-    """Whether anything can be learnt from the row."""
-    return any(label != IGNORED for label in encoded["labels"])
+def encode_pair(tokenizer: PreTrainedTokenizerBase, pair: dict[str, Any]) -> Encoded:
+    """`prompt_ids`, `chosen_ids` and `rejected_ids` of a preference row, none of them cut.
+
+    A token that reaches from the prompt into the answers is the prompt's where both answers have it, else the answers'.
+    """
+    chosen, rejected = (
+        encode_prompt_completion(tokenizer, pair["prompt"], pair[answer], None) for answer in ("chosen", "rejected")
+    )
+    length = min(_untrained_prefix(chosen), _untrained_prefix(rejected))
+    while chosen["input_ids"][:length] != rejected["input_ids"][:length]:
+        length -= 1
+    return {
+        "prompt_ids": chosen["input_ids"][:length],
+        "chosen_ids": chosen["input_ids"][length:],
+        "rejected_ids": rejected["input_ids"][length:],
+    }
+
+
+def _untrained_prefix(encoded: Encoded) -> int:
+    labels = encoded["labels"]
+    return next((index for index, label in enumerate(labels) if label != IGNORED), len(labels))
 
 
 def _render(tokenizer: PreTrainedTokenizerBase, messages: Messages, *, generate: bool) -> str:
     if not messages:
         return ""
-    return str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=generate))
+    if tokenizer.chat_template is None:
+        raise ConfigInvalid(
+            "rows hold messages, but the base's tokenizer has no chat template",
+            remedy="Set base.chatTemplate, or give the rows as text.",
+        )
+    try:
+        return str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=generate))
+    except (TemplateError, *_RAISED_BY_EXPRESSIONS) as error:
+        raise ConfigInvalid(
+            f"the chat template fails: {type(error).__name__}: {error}",
+            remedy="Correct base.chatTemplate, or the roles of the messages.",
+        ) from error
 
 
 def _continuation(prefix: str, whole: str) -> str:
@@ -80,7 +117,7 @@ def _continuation(prefix: str, whole: str) -> str:
     return whole[len(prefix) :]
 
 
-def _encode_spans(tokenizer: PreTrainedTokenizerBase, spans: list[tuple[str, bool]], max_length: int) -> Encoded:
+def _encode_spans(tokenizer: PreTrainedTokenizerBase, spans: list[tuple[str, bool]], max_length: int | None) -> Encoded:
     """Tokenize the whole text at once, as at inference, and label each token by the span in which it begins."""
     text = "".join(part for part, _ in spans)
     encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)

@@ -1,10 +1,7 @@
 """One arm: its data, how they render, its adapter's targets and its batch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from paft_api.digests import preference_digest, sft_digest
@@ -12,8 +9,8 @@ from paft_api.run_spec import RunSpec
 from paft_api.spec.arm import ArmSpec
 from paft_api.spec.data import DataSource
 from paft_api.stages import StageName
-from paft_trainer.data.chat import encode_row, has_trained_token
-from paft_trainer.data.rows import Row, digest_sources, read_source
+from paft_trainer.data.encoding import encode_rows, is_usable
+from paft_trainer.data.rows import Row, read_source
 from paft_trainer.errors import ConfigInvalid, DataInvalid
 from paft_trainer.prepare.base_model_checks import BaseForChecks, check_lora_targets
 from paft_trainer.prepare.findings import Findings
@@ -24,23 +21,14 @@ RENDERED_ROWS = 32
 """Rows of each source that are rendered and tokenized."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ArmData:
-    """`rows`: training rows. `digest`: of their content."""
-
-    rows: int
-    digest: str
-
-
 def check_arm(
     store: ObjectStore,
     findings: Findings,
     stage: StageName,
     arm: ArmSpec,
-    run_spec: RunSpec,
     base: BaseForChecks | None,
-) -> ArmData | None:
-    """Check one arm as far as it goes; None where its data could not be read."""
+) -> int | None:
+    """Check one arm as far as it goes; returns its training rows, None where they could not be read."""
     field = f"spec.{stage}"
     with findings.of(f"{field}.training.deepspeed"):
         check_overrides(arm.training.deepspeed)
@@ -49,14 +37,10 @@ def check_arm(
             check_lora_targets(base, arm.lora)
     train = _check_sources(store, findings, f"{field}.data.train", arm.data.train, arm, base)
     _check_sources(store, findings, f"{field}.data.eval", arm.data.eval, arm, base)
-    if train is None:
-        return None
-    with findings.of(f"{field}.training.globalBatchSize"):
-        _check_batch(arm, train)
-    digest: str | None = None
-    with findings.of(f"{field}.data.train"):
-        digest = digest_sources(store, arm.data.train, run_spec.storage.artifacts_uri)
-    return None if digest is None else ArmData(rows=train, digest=digest)
+    if train is not None:
+        with findings.of(f"{field}.training.globalBatchSize"):
+            _check_batch(arm, train)
+    return train
 
 
 def stage_digest(run_spec: RunSpec, stage: StageName, *, base_digest: str, data: str) -> str:
@@ -102,34 +86,12 @@ def _read(store: ObjectStore, source: DataSource) -> tuple[list[Row], int]:
 def _check_rendering(
     tokenizer: PreTrainedTokenizerBase, source: DataSource, rows: Sequence[Row], max_length: int
 ) -> None:
-    if tokenizer.chat_template is None and any(_holds_messages(row) for row in rows):
-        raise ConfigInvalid(
-            f"{source.uri} holds messages, but the base's tokenizer has no chat template",
-            remedy="Set base.chatTemplate, or give the rows as text.",
-        )
-    try:
-        encoded = [encode_row(tokenizer, part, max_length) for row in rows for part in _as_trained(row)]
-    except TemplateError as error:
-        raise ConfigInvalid(
-            f"{source.uri}: the chat template fails on a row: {error}",
-            remedy="Correct base.chatTemplate, or the roles of the messages.",
-        ) from error
-    if not any(has_trained_token(row) for row in encoded):
+    usable = [is_usable(row, max_length) for row in encode_rows(tokenizer, source, rows, max_length=max_length)]
+    if not any(usable):
         raise DataInvalid(
             f"{source.uri}: none of the first {len(rows)} rows has a token to learn within maxLength {max_length}",
             remedy="Raise training.maxLength, or shorten the prompts.",
         )
-
-
-def _as_trained(row: Row) -> list[dict[str, Any]]:
-    """A pair is trained on as two completions of one prompt."""
-    if "chosen" not in row:
-        return [row]
-    return [{"prompt": row["prompt"], "completion": row[answer]} for answer in ("chosen", "rejected")]
-
-
-def _holds_messages(row: Row) -> bool:
-    return any(isinstance(value, list) for value in row.values())
 
 
 def _check_batch(arm: ArmSpec, rows: int) -> None:

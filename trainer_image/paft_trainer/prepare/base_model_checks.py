@@ -1,16 +1,18 @@
 """The base as far as checks need it: its tokenizer, and the names of its modules without their weights."""
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from paft_api.spec.base import BaseSpec
 from paft_api.spec.lora import LoraSpec
-from paft_trainer.base_index import BaseIndex
+from paft_trainer.checkpoint_files import CheckpointFiles
 from paft_trainer.errors import ConfigInvalid
 from paft_trainer.storage import ObjectStore
 
@@ -23,28 +25,55 @@ class BaseForChecks:
     linear_modules: tuple[str, ...]
 
 
-def open_base_for_checks(store: ObjectStore, base: BaseSpec, index: BaseIndex, folder: Path) -> BaseForChecks:
+def open_base_for_checks(store: ObjectStore, base: BaseSpec, files: CheckpointFiles, folder: Path) -> BaseForChecks:
     """Fetch configuration and tokenizer and build the model without memory. Raises ConfigInvalid."""
-    for file in index.files:
-        if not file.name.endswith((".safetensors", ".safetensors.index.json")):
-            (folder / file.name).write_bytes(store.read(base.uri + file.name))
-    try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    for name in files.others:
+        (folder / name).write_bytes(store.read(base.uri + name))
+    linear_modules = _linear_modules(base, folder)
+    tokenizer = _open_tokenizer(base, folder)
+    if base.chat_template is not None:
+        tokenizer.chat_template = base.chat_template
+    return BaseForChecks(tokenizer=tokenizer, linear_modules=linear_modules)
+
+
+def _open_tokenizer(base: BaseSpec, folder: Path) -> PreTrainedTokenizerBase:
+    with _explained(f"{base.uri}: transformers cannot open this tokenizer", folder, "Save the tokenizer again."):
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if not tokenizer.is_fast:
+        raise ConfigInvalid(
+            f"{base.uri}: its tokenizer ({type(tokenizer).__name__}) does not tell where in the text its tokens lie",
+            remedy="Use a base whose tokenizer comes as tokenizer.json.",
+        )
+    return tokenizer
+
+
+def _linear_modules(base: BaseSpec, folder: Path) -> tuple[str, ...]:
+    remedy = "Use a causal language model that this version of transformers knows; remote code is never run."
+    with _explained(f"{base.uri}: transformers cannot build this model", folder, remedy):
         configuration = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(configuration, trust_remote_code=False)
-    except (ValueError, KeyError, OSError, ImportError) as error:
-        raise ConfigInvalid(
-            f"{base.uri}: transformers cannot build this model: {error}",
-            remedy="Use a causal language model that this version of transformers knows; remote code is never run.",
-        ) from error
-    if base.chat_template is not None:
-        tokenizer.chat_template = base.chat_template
     head = model.get_output_embeddings()
     linear = tuple(
         name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not head
     )
-    return BaseForChecks(tokenizer=tokenizer, linear_modules=linear)
+    if not linear:
+        raise ConfigInvalid(
+            f"{base.uri}: {type(model).__name__} has no linear modules besides its output head, so nothing can be "
+            "adapted",
+            remedy="Use a base of another architecture.",
+        )
+    return linear
+
+
+@contextmanager
+def _explained(what: str, folder: Path, remedy: str) -> Iterator[None]:
+    """Files of a base are foreign input, on which transformers fails in many ways."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, OSError, ImportError, StrictDataclassError) as error:
+        reason = " ".join(str(error).replace(f"{folder}", "the folder").split())
+        raise ConfigInvalid(f"{what}: {type(error).__name__}: {reason[:300]}", remedy=remedy) from error
 
 
 def check_lora_targets(base: BaseForChecks, lora: LoraSpec) -> None:

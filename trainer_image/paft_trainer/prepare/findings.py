@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from paft_api.causes import CAUSE_FACTS
 from paft_api.report import Finding
 from paft_trainer.errors import StageError
+from paft_trainer.failures import shortened
 from paft_trainer.storage import StorageUnavailable
 
 MAXIMUM_FINDINGS = 64
@@ -43,7 +44,9 @@ class Findings:
 
     def add(self, field: str, error: StageError) -> None:
         """Note an error; the same message about a second field is left out."""
-        finding = Finding(cause=error.cause, field=field, message=error.message[:2000], remedy=error.remedy[:2000])
+        finding = Finding(
+            cause=error.cause, field=field, message=shortened(error.message), remedy=shortened(error.remedy)
+        )
         if all(other.message != finding.message for other in self._found) and len(self._found) < MAXIMUM_FINDINGS:
             self._found.append(finding)
 

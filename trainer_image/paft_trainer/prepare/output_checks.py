@@ -16,14 +16,18 @@ def check_output(
     store: ObjectStore,
     merge: MergeSpec,
     storage: StorageSpec,
-    prepared: PrepareResult,
+    prepared: PrepareResult | None,
     *,
     chat_template: str | None = None,
 ) -> None:
-    """Raises ArtifactMismatch for a folder that is somebody else's, StorageAuth where it cannot be written."""
+    """Raises ArtifactMismatch for a folder that is somebody else's, StorageAuth where it cannot be written.
+
+    Whose a claimed folder is cannot be told without `prepared`: then it is let pass.
+    """
     folder = merge.output.uri
     if store.head(folder + CLAIM_FILE) is not None:
-        _check_claim(store, merge, prepared, chat_template)
+        if prepared is not None:
+            _check_claim(store, merge, prepared, chat_template)
         return
     found = first_foreign_object(store, folder)
     if found is not None:

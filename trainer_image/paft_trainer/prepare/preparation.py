@@ -10,8 +10,10 @@ from paft_api.run_spec import RunSpec
 from paft_api.spec.arm import ArmSpec
 from paft_api.stages import StageName
 from paft_trainer.base_index import BaseIndex, index_base
+from paft_trainer.checkpoint_files import find_checkpoint_files
+from paft_trainer.data.rows import digest_sources
 from paft_trainer.data.schedule import total_steps
-from paft_trainer.prepare.arm_checks import ArmData, check_arm, stage_digest
+from paft_trainer.prepare.arm_checks import check_arm, stage_digest
 from paft_trainer.prepare.base_model_checks import BaseForChecks, open_base_for_checks
 from paft_trainer.prepare.findings import Findings
 from paft_trainer.prepare.output_checks import check_output
@@ -29,54 +31,77 @@ def run(run_spec: RunSpec, reporter: "Reporter") -> PrepareResult:
     reporter.update(activity=Activity.CHECKING)
     store = open_store(run_spec.storage, on_wait=lambda message: print(message, flush=True))
     findings = Findings()
+    writable = False
     with findings.of("spec.storage.artifactsUri"):
         check_artifact_rights(store, run_spec.storage)
-    index: BaseIndex | None = None
-    with findings.of("spec.base.uri"):
-        index = index_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri)
-    with tempfile.TemporaryDirectory(dir=run_spec.scratch_directory) as folder:
-        base: BaseForChecks | None = None
-        if index is not None:
-            with findings.of("spec.base.uri"):
-                base = open_base_for_checks(store, run_spec.base, index, Path(folder))
-        sft = check_arm(store, findings, StageName.SFT, run_spec.prepare.sft, run_spec, base)
-        preference = check_arm(store, findings, StageName.PREFERENCE, run_spec.prepare.preference, run_spec, base)
-    if index is None or sft is None or preference is None:
-        findings.raise_if_any()
-    assert index is not None
-    assert sft is not None
-    assert preference is not None
-    result = PrepareResult(
-        base_digest=index.digest,
-        sft=_prepared(store, findings, StageName.SFT, run_spec, run_spec.prepare.sft, sft, index),
-        preference=_prepared(
-            store, findings, StageName.PREFERENCE, run_spec, run_spec.prepare.preference, preference, index
-        ),
-    )
+        writable = True
+    base = _open_base(store, findings, run_spec)
+    sft = check_arm(store, findings, StageName.SFT, run_spec.prepare.sft, base)
+    preference = check_arm(store, findings, StageName.PREFERENCE, run_spec.prepare.preference, base)
+    # Digests are kept under artifactsUri, so that large files are read once.
+    result = _digests(store, findings, run_spec, sft, preference) if writable else None
     with findings.of("spec.merge.output.uri"):
         check_output(store, run_spec.prepare.merge, run_spec.storage, result, chat_template=run_spec.base.chat_template)
     findings.raise_if_any()
+    assert result is not None
     return result
 
 
-def _prepared(
+def _open_base(store: ObjectStore, findings: Findings, run_spec: RunSpec) -> BaseForChecks | None:
+    with (
+        findings.of("spec.base.uri"),
+        tempfile.TemporaryDirectory(dir=run_spec.scratch_directory) as folder,
+    ):
+        files = find_checkpoint_files(store, run_spec.base.uri)
+        return open_base_for_checks(store, run_spec.base, files, Path(folder))
+    return None
+
+
+def _digests(
+    store: ObjectStore, findings: Findings, run_spec: RunSpec, sft_rows: int | None, preference_rows: int | None
+) -> PrepareResult | None:
+    """What is known of the work once everything could be read; None where something could not."""
+    assert run_spec.prepare is not None
+    index: BaseIndex | None = None
+    with findings.of("spec.base.uri"):
+        index = index_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri)
+    if index is None or sft_rows is None or preference_rows is None:
+        return None
+    arms = {
+        StageName.SFT: (run_spec.prepare.sft, sft_rows),
+        StageName.PREFERENCE: (run_spec.prepare.preference, preference_rows),
+    }
+    prepared = {
+        stage: _prepare_arm(store, findings, stage, run_spec, arm, rows, index) for stage, (arm, rows) in arms.items()
+    }
+    sft, preference = prepared[StageName.SFT], prepared[StageName.PREFERENCE]
+    if sft is None or preference is None:
+        return None
+    return PrepareResult(base_digest=index.digest, sft=sft, preference=preference)
+
+
+def _prepare_arm(
     store: ObjectStore,
     findings: Findings,
     stage: StageName,
     run_spec: RunSpec,
     arm: ArmSpec,
-    data: ArmData,
+    rows: int,
     index: BaseIndex,
-) -> ArmPreparation:
-    digest = stage_digest(run_spec, stage, base_digest=index.digest, data=data.digest)
-    finished: FinishedArtifact | None = None
-    with findings.of("spec.storage.artifactsUri"):
-        published = find_published_adapter(store, stage_folder(run_spec.storage.artifacts_uri, stage, digest))
-        finished = published.artifact if published is not None else None
-    return ArmPreparation(
-        data_digest=data.digest,
-        stage_digest=digest,
-        rows=data.rows,
-        total_steps=total_steps(arm.training, data.rows),
-        finished=finished,
-    )
+) -> ArmPreparation | None:
+    artifacts_uri = run_spec.storage.artifacts_uri
+    with findings.of(f"spec.{stage}.data.train"):
+        data = digest_sources(store, arm.data.train, artifacts_uri)
+        digest = stage_digest(run_spec, stage, base_digest=index.digest, data=data)
+        finished: FinishedArtifact | None = None
+        with findings.of("spec.storage.artifactsUri"):
+            published = find_published_adapter(store, stage_folder(artifacts_uri, stage, digest))
+            finished = published.artifact if published is not None else None
+        return ArmPreparation(
+            data_digest=data,
+            stage_digest=digest,
+            rows=rows,
+            total_steps=total_steps(arm.training, rows),
+            finished=finished,
+        )
+    return None

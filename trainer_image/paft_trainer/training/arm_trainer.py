@@ -199,7 +199,7 @@ class _StepEnd(TrainerCallback):
         is_last = state.global_step >= session.total_steps
         if is_last or state.global_step % session.arm.training.eval_steps == 0:
             self._trainer.measure_adapter()
-            control.should_evaluate = bool(session.arm.data.eval)
+            control.should_evaluate = self._trainer.eval_dataset is not None
         if is_last or stop:
             control.should_save = True
         if stop and not is_last:

@@ -4,17 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
-from paft_api.spec.data import DataSource
 from paft_api.spec.sft import L1Spec
 from paft_api.spec.training import TrainingSpec
-from paft_trainer.data.chat import encode_row
-from paft_trainer.data.rows import load_rows
+from paft_trainer.data.encoding import require_full_batch, usable_rows
 from paft_trainer.data.schedule import total_steps
-from paft_trainer.errors import DataInvalid
-from paft_trainer.storage import ObjectStore
 from paft_trainer.training.arguments import shared_arguments
 from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.arm_trainer import ArmTrainerMixin
@@ -32,8 +27,9 @@ def build_sft_trainer(session: ArmSession, base_folder: Path, *, partitioned: bo
     assert run is not None
     training = run.spec.training
     tokenizer = load_tokenizer(base_folder, session.run_spec.base.chat_template)
-    train_rows = encoded_rows(session.store, run.spec.data.train, tokenizer, training.max_length)
-    eval_rows = encoded_rows(session.store, run.spec.data.eval, tokenizer, training.max_length)
+    train_rows = usable_rows(session.store, run.spec.data.train, tokenizer, training.max_length)
+    eval_rows = usable_rows(session.store, run.spec.data.eval, tokenizer, training.max_length)
+    require_full_batch(training, run.spec.data.train, usable=len(train_rows))
     session.total_steps = total_steps(training, len(train_rows))
     arguments = SFTConfig(
         **shared_arguments(session, partitioned=partitioned),
@@ -44,8 +40,8 @@ def build_sft_trainer(session: ArmSession, base_folder: Path, *, partitioned: bo
         session=session,
         model=load_base_model(session, base_folder),
         args=arguments,
-        train_dataset=train_rows,
-        eval_dataset=eval_rows if run.spec.data.eval else None,
+        train_dataset=Dataset.from_list(train_rows),
+        eval_dataset=Dataset.from_list(eval_rows) if eval_rows else None,
         processing_class=tokenizer,
         peft_config=lora_configuration(run.spec.lora),
         optimizer_cls_and_kwargs=(
@@ -53,20 +49,6 @@ def build_sft_trainer(session: ArmSession, base_folder: Path, *, partitioned: bo
             optimizer_options(training, run.spec.l1, total_steps=session.total_steps),
         ),
     )
-
-
-def encoded_rows(
-    store: ObjectStore, sources: tuple[DataSource, ...], tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> Dataset:
-    """Rows with `input_ids` and `labels`; rows that nothing can be learnt from are left out."""
-    encoded = [encode_row(tokenizer, row, max_length) for row in load_rows(store, sources)]
-    usable = [row for row in encoded if any(label != -100 for label in row["labels"])]
-    if encoded and not usable:
-        raise DataInvalid(
-            f"{sources[0].uri}: no row has a token of the assistant within the first {max_length} tokens",
-            remedy="Raise training.maxLength, or check that the rows hold assistant turns.",
-        )
-    return Dataset.from_list(usable)
 
 
 def optimizer_options(training: TrainingSpec, l1: L1Spec, *, total_steps: int) -> dict[str, Any]:

@@ -1,0 +1,136 @@
+"""What holds of an attempt's objects whatever the job."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.paft_api.complete_job import complete_document
+from tests.paft_operator.manifests.golden import SETTINGS, job_of, start_of
+
+from paft_api.run_spec import RunSpec
+from paft_api.spec import PaftJob
+from paft_api.stages import ARMS, StageName
+from paft_operator.manifests.attempt_objects import attempt_objects
+from paft_operator.manifests.names import MAXIMUM_ATTEMPT
+from paft_operator.manifests.settings import Manifest
+
+COMMON = ["ConfigMap", "ConfigMap", "ServiceAccount", "Role", "RoleBinding", "Job"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "kinds"),
+    [
+        (StageName.PREPARE, COMMON),
+        (StageName.SFT, ["Service", *COMMON]),
+        (StageName.PREFERENCE, ["Service", *COMMON]),
+        (StageName.MERGE, COMMON),
+    ],
+)
+def test_the_job_comes_last(stage: StageName, kinds: list[str]) -> None:
+    objects = attempt_objects(job_of("defaults"), start_of(stage, 1), SETTINGS)
+
+    assert [manifest["kind"] for manifest in objects] == kinds
+
+
+def test_an_account_of_the_user_s_is_bound_and_not_made() -> None:
+    objects = attempt_objects(job_of("own_service_account"), start_of(StageName.SFT, 1), SETTINGS)
+
+    assert "ServiceAccount" not in [manifest["kind"] for manifest in objects]
+    assert _only(objects, "RoleBinding")["subjects"] == [
+        {"kind": "ServiceAccount", "name": "trainer", "namespace": "team-a"}
+    ]
+
+
+@pytest.mark.parametrize("stage", StageName)
+def test_the_same_attempt_gives_the_same_objects(stage: StageName) -> None:
+    job, start = job_of("defaults"), start_of(stage, 1)
+
+    assert attempt_objects(job, start, SETTINGS) == attempt_objects(job, start, SETTINGS)
+
+
+@pytest.mark.parametrize("stage", StageName)
+def test_names_fit_at_their_longest(stage: StageName) -> None:
+    job = _with_nodes(job_of("third_attempt_of_a_long_name"), 1024)
+    objects = attempt_objects(job, start_of(stage, MAXIMUM_ATTEMPT), SETTINGS)
+
+    job_name = _only(objects, "Job")["metadata"]["name"]
+    host_names = [f"{job_name}-{index}" for index in (0, 1023)]
+    names = [manifest["metadata"]["name"] for manifest in objects] + host_names
+    assert max(len(name) for name in names) <= 63
+    labels = [value for manifest in objects for value in manifest["metadata"]["labels"].values()]
+    assert max(len(value) for value in labels) <= 63
+
+
+@pytest.mark.parametrize("stage", ARMS)
+def test_pods_of_other_attempts_and_of_an_earlier_job_are_told_apart(stage: StageName) -> None:
+    first = attempt_objects(job_of("defaults"), start_of(stage, 1), SETTINGS)
+    second = attempt_objects(job_of("defaults"), start_of(stage, 2), SETTINGS)
+    again = attempt_objects(_with_uid(job_of("defaults"), "another"), start_of(stage, 1), SETTINGS)
+
+    assert _only(first, "Job")["metadata"]["name"] != _only(second, "Job")["metadata"]["name"]
+    assert _only(first, "Service") == _only(second, "Service")
+    for objects, chosen in ((first, True), (second, True), (again, False)):
+        selector = _only(first, "Service")["spec"]["selector"].items()
+        labels = _only(objects, "Job")["spec"]["template"]["metadata"]["labels"].items()
+        assert (selector <= labels) is chosen
+
+
+@pytest.mark.parametrize("stage", StageName)
+def test_pods_are_told_where_their_things_are(stage: StageName) -> None:
+    objects = attempt_objects(
+        PaftJob.model_validate_json(json.dumps(complete_document())), start_of(stage, 1), SETTINGS
+    )
+    pod = _only(objects, "Job")["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    run_spec_map, report_map = [manifest for manifest in objects if manifest["kind"] == "ConfigMap"]
+
+    told = RunSpec.model_validate_json(run_spec_map["data"]["run_spec.json"])
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert told.report_config_map is not None
+    assert told.report_config_map.name == report_map["metadata"]["name"]
+    assert mounts[told.report_config_map.access_directory] == "api-access"
+    assert mounts[told.cache_directory] == "base-cache"
+    assert told.scratch_directory.startswith("/tmp/")
+    assert told.report_path.startswith("/tmp/")
+    assert told.termination_path == container["terminationMessagePath"]
+    assert told.stop_grace_seconds < pod["terminationGracePeriodSeconds"]
+    assert volumes["run-spec"]["configMap"]["name"] == run_spec_map["metadata"]["name"]
+    assert container["args"] == [stage.value, "--run-spec", f"{_mount_of(mounts, 'run-spec')}/run_spec.json"]
+    assert sorted(mounts.values()) == sorted(volumes)
+
+
+@pytest.mark.parametrize("stage", StageName)
+def test_no_manifest_holds_a_credential(stage: StageName) -> None:
+    objects = attempt_objects(job_of("secret_and_endpoint"), start_of(stage, 1), SETTINGS)
+    container = _only(objects, "Job")["spec"]["template"]["spec"]["containers"][0]
+
+    secrets = {entry["name"]: entry for entry in container["env"] if entry["name"].startswith("AWS_")}
+    assert {name: (list(entry), list(entry["valueFrom"])) for name, entry in secrets.items()} == {
+        name: (["name", "valueFrom"], ["secretKeyRef"])
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    }
+
+
+def _only(objects: tuple[Manifest, ...], kind: str) -> Any:
+    (found,) = [manifest for manifest in objects if manifest["kind"] == kind]
+    return found
+
+
+def _mount_of(mounts: dict[str, str], volume: str) -> str:
+    return next(path for path, name in mounts.items() if name == volume)
+
+
+def _with_nodes(job: PaftJob, nodes: int) -> PaftJob:
+    document = job.to_document()
+    for arm in ARMS:
+        block: Any = document["spec"][arm]  # type: ignore[index]
+        block["resources"]["nodes"] = nodes
+        block["training"]["globalBatchSize"] = nodes
+    return PaftJob.model_validate_json(json.dumps(document))
+
+
+def _with_uid(job: PaftJob, uid: str) -> PaftJob:
+    document = job.to_document()
+    document["metadata"]["uid"] = uid  # type: ignore[index]
+    return PaftJob.model_validate_json(json.dumps(document))

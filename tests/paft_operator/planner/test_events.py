@@ -1,0 +1,82 @@
+"""Each transition told once."""
+
+from tests.paft_operator.planner.situations import (
+    failed,
+    job,
+    planned,
+    planned_in_turn,
+    running,
+    stopped,
+    succeeded,
+)
+
+from paft_api.causes import Cause
+from paft_api.stages import ARMS, StageName
+from paft_operator.planner.actions import Plan
+
+PREPARE, SFT, PREFERENCE, MERGE = StageName
+PREPARED = succeeded(PREPARE)
+
+
+def _told(result: Plan) -> list[tuple[str, str, str]]:
+    return [(event.type, event.reason, event.message) for event in result.events]
+
+
+def test_the_start_of_stages() -> None:
+    assert _told(planned(job())) == [("Normal", "PrepareStarted", "prepare attempt 1 started")]
+
+
+def test_the_end_of_prepare_and_the_start_of_arms() -> None:
+    assert _told(planned_in_turn(job(), (running(PREPARE),), (PREPARED,))) == [
+        ("Normal", "PrepareSucceeded", "prepare succeeded"),
+        ("Normal", "SftStarted", "sft attempt 1 started"),
+        ("Normal", "PreferenceStarted", "preference attempt 1 started"),
+    ]
+
+
+def test_work_found_finished() -> None:
+    events = _told(planned_in_turn(job(), (running(PREPARE),), (succeeded(PREPARE, finished=ARMS),)))
+
+    assert ("Normal", "SftSucceeded", "sft succeeded: found finished: the same work was done before") in events
+
+
+def test_a_failed_attempt_with_cause_and_remedy() -> None:
+    events = _told(planned_in_turn(job(), (PREPARED, running(SFT)), (PREPARED, failed(SFT), running(PREFERENCE))))
+
+    assert events == [
+        (
+            "Warning",
+            "SftFailed",
+            "sft attempt 1 failed: HostOOM: It broke. Raise resources.memory, or lower training.microBatchSize or "
+            "training.maxLength.",
+        )
+    ]
+
+
+def test_the_failure_of_the_job() -> None:
+    begun = (PREPARED, running(SFT), running(PREFERENCE))
+    events = _told(planned_in_turn(job(), begun, (PREPARED, failed(SFT, cause=Cause.COLLAPSED), begun[2])))
+
+    assert [reason for _, reason, _ in events] == ["SftFailed", "JobFailed"]
+    assert events[1][2] == "Collapsed: sft: It broke. Lower sft.l1.lambda: the penalty removed the whole adapter."
+
+
+def test_success() -> None:
+    both = (PREPARED, succeeded(SFT, at=1), succeeded(PREFERENCE, at=1))
+
+    assert _told(planned_in_turn(job(), (*both, running(MERGE)), (*both, succeeded(MERGE)), at=2)) == [
+        ("Normal", "MergeSucceeded", "merge succeeded"),
+        ("Normal", "JobSucceeded", "Published s3://models/fused/."),
+    ]
+
+
+def test_suspension_and_resumption() -> None:
+    begun = planned(job(), PREPARED, running(SFT), running(PREFERENCE))
+    suspended = planned(job(status=begun.status, suspend=True), PREPARED, running(SFT), running(PREFERENCE), at=1)
+    stopped_both = (PREPARED, stopped(SFT, at=2), stopped(PREFERENCE, at=2))
+    at_rest = planned(job(status=suspended.status, suspend=True), *stopped_both, at=3)
+    resumed = planned(job(status=at_rest.status), *stopped_both, at=4)
+
+    assert [event.reason for event in suspended.events] == ["SuspendedBySpec"]
+    assert [event.reason for event in at_rest.events] == ["SftStopped", "PreferenceStopped"]
+    assert [event.reason for event in resumed.events] == ["SftStarted", "PreferenceStarted", "Resumed"]

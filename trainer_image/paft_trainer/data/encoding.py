@@ -1,0 +1,61 @@
+"""Whole sources as tokens, and which of their rows anything can be learnt from."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+
+from transformers import PreTrainedTokenizerBase
+
+from paft_api.spec.data import DataFormat, DataSource
+from paft_api.spec.training import TrainingSpec
+from paft_trainer.data.chat import IGNORED, Encoded, encode_pair, encode_row
+from paft_trainer.data.rows import Row, read_source
+from paft_trainer.errors import ConfigInvalid, DataInvalid
+from paft_trainer.storage import ObjectStore
+
+
+def usable_rows(
+    store: ObjectStore, sources: Sequence[DataSource], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> list[Encoded]:
+    """All rows that something can be learnt from, in order. Raises DataInvalid or ConfigInvalid."""
+    encoded = (
+        row
+        for source in sources
+        for row in encode_rows(tokenizer, source, read_source(store, source), max_length=max_length)
+    )
+    return [row for row in encoded if is_usable(row, max_length)]
+
+
+def encode_rows(
+    tokenizer: PreTrainedTokenizerBase, source: DataSource, rows: Iterable[Row], *, max_length: int
+) -> Iterator[Encoded]:
+    """Rows from the beginning of a source as tokens. Raises ConfigInvalid with the row's number."""
+    encode = _encoder(tokenizer, source.format, max_length)
+    for number, row in enumerate(rows, start=1):
+        try:
+            yield encode(row)
+        except ConfigInvalid as error:
+            raise ConfigInvalid(f"{source.uri}, row {number}: {error.message}", remedy=error.remedy) from error
+
+
+def is_usable(encoded: Encoded, max_length: int) -> bool:
+    """Whether anything is left to learn within `max_length` tokens."""
+    if "labels" in encoded:
+        return any(label != IGNORED for label in encoded["labels"])
+    return len(encoded["prompt_ids"]) < max_length and bool(encoded["chosen_ids"]) and bool(encoded["rejected_ids"])
+
+
+def require_full_batch(training: TrainingSpec, sources: Sequence[DataSource], *, usable: int) -> None:
+    """Raises DataInvalid where too few rows can be learnt from for one optimizer step."""
+    if usable < training.global_batch_size:
+        raise DataInvalid(
+            f"{', '.join(source.uri for source in sources)}: only {usable} rows have a token to learn within "
+            f"training.maxLength {training.max_length}, fewer than training.globalBatchSize "
+            f"{training.global_batch_size}",
+            remedy="Raise training.maxLength, lower training.globalBatchSize or add rows.",
+        )
+
+
+def _encoder(tokenizer: PreTrainedTokenizerBase, format_: DataFormat, max_length: int) -> Callable[[Row], Encoded]:
+    if format_ is DataFormat.PREFERENCE:
+        return partial(encode_pair, tokenizer)
+    return partial(encode_row, tokenizer, max_length=max_length)
