@@ -1,0 +1,146 @@
+"""What is known of all PaftJobs and their objects, by PaftJob.
+
+Watches repeat, delay and reorder what they tell, and lists may be old: an object is only ever replaced by a newer
+version of it, and one that was deleted does not come back. Versions of all objects of a kind are comparable.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from paft_operator.observing.records import ChildRecord, JobKey, Output, PaftJobRecord, Record
+
+REMEMBERED_DELETIONS = 20_000
+"""Deleted objects of which the version is remembered, the newest."""
+
+
+class ChildKey(NamedTuple):
+    """Which object of a PaftJob: Job, Pod, RunSpec or report, by its name."""
+
+    kind: type[ChildRecord]
+    name: str
+
+
+@dataclass(slots=True)
+class KnownJob:
+    """One PaftJob and its objects. `checked`: what was read from the API server itself, see `freshness`."""
+
+    paft_job: PaftJobRecord | None = None
+    children: dict[ChildKey, ChildRecord] = field(default_factory=dict)
+    checked: set[object] = field(default_factory=set)
+
+
+class Index:
+    """All of it. For one event loop; reading versions is safe from other threads."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[JobKey, KnownJob] = {}
+        self._versions: dict[tuple[type[Record], str, str], int] = {}
+        self._deletions: OrderedDict[tuple[type[Record], str, str], int] = OrderedDict()
+        self._outputs: dict[Output, set[JobKey]] = {}
+
+    @property
+    def size(self) -> int:
+        """Number of PaftJobs, those included of which only objects are known."""
+        return len(self._jobs)
+
+    def job_keys(self) -> list[JobKey]:
+        """All PaftJobs."""
+        return list(self._jobs)
+
+    def known(self, key: JobKey) -> KnownJob | None:
+        """A PaftJob and its objects; not to be changed but for `checked`."""
+        return self._jobs.get(key)
+
+    def is_news(self, kind: type[Record], namespace: str, name: str, version: int) -> bool:
+        """Whether this version of an object is newer than what is known of it."""
+        key = (kind, namespace, name)
+        return version > max(self._versions.get(key, 0), self._deletions.get(key, 0))
+
+    def put(self, record: Record) -> JobKey | None:
+        """Remember an object; the PaftJob it belongs to, or None where it is nothing new."""
+        if not self.is_news(type(record), record.namespace, record.name, record.version):
+            return None
+        known = self._jobs.setdefault(record.key, KnownJob())
+        if isinstance(record, PaftJobRecord):
+            self._move_output(known.paft_job, record)
+            if known.paft_job is not None and known.paft_job.uid != record.uid:
+                known.checked.clear()
+            known.paft_job = record
+        else:
+            known.children[ChildKey(type(record), record.name)] = record
+        self._versions[type(record), record.namespace, record.name] = record.version
+        return record.key
+
+    def remove(self, record: Record) -> JobKey | None:
+        """Forget an object that was deleted, `record` being its last version; None where that is nothing new.
+
+        One that was created anew under the same name stays.
+        """
+        if not self.is_news(type(record), record.namespace, record.name, record.version + 1):
+            return None
+        self._forget(record)
+        return record.key
+
+    def absent(self, record: Record) -> None:
+        """Forget an object that the API server itself says is not there, `record` being what was known of it."""
+        self._forget(record)
+
+    def retain(
+        self, kind: type[Record], namespace: str | None, listed: Collection[tuple[str, str]], *, version: int
+    ) -> list[JobKey]:
+        """Forget objects of a kind that a complete list does not have; the PaftJobs they belonged to.
+
+        `listed`: namespaces and names. `version`: the list's; what is newer than the list stays.
+        """
+        gone = [
+            record
+            for record in self._records(kind)
+            if record.version <= version
+            and namespace in (None, record.namespace)
+            and (record.namespace, record.name) not in listed
+        ]
+        for record in gone:
+            self._forget(record)
+        return [record.key for record in gone]
+
+    def sharing_output(self, output: Output) -> list[PaftJobRecord]:
+        """PaftJobs that publish there."""
+        jobs = (self._jobs[key].paft_job for key in self._outputs.get(output, ()))
+        return [job for job in jobs if job is not None]
+
+    def _records(self, kind: type[Record]) -> Iterator[Record]:
+        for known in self._jobs.values():
+            if kind is PaftJobRecord:
+                if known.paft_job is not None:
+                    yield known.paft_job
+            else:
+                yield from (child for key, child in known.children.items() if key.kind is kind)
+
+    def _forget(self, record: Record) -> None:
+        key = (type(record), record.namespace, record.name)
+        self._versions.pop(key, None)
+        self._deletions[key] = record.version
+        self._deletions.move_to_end(key)
+        if len(self._deletions) > REMEMBERED_DELETIONS:
+            self._deletions.popitem(last=False)
+        known = self._jobs.get(record.key)
+        if known is None:
+            return
+        if isinstance(record, PaftJobRecord):
+            self._move_output(known.paft_job, None)
+            known.paft_job = None
+            known.checked.clear()
+        else:
+            known.children.pop(ChildKey(type(record), record.name), None)
+        if known.paft_job is None and not known.children:
+            del self._jobs[record.key]
+
+    def _move_output(self, before: PaftJobRecord | None, after: PaftJobRecord | None) -> None:
+        if before is not None and before.output is not None:
+            self._outputs[before.output].discard(before.key)
+            if not self._outputs[before.output]:
+                del self._outputs[before.output]
+        if after is not None and after.output is not None:
+            self._outputs.setdefault(after.output, set()).add(after.key)

@@ -1,0 +1,172 @@
+"""From the objects of a PaftJob to the attempts that the planner sees."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from paft_api.report import Failure, StageReport
+from paft_api.spec import PaftJob
+from paft_api.stages import StageName
+from paft_api.status import PaftJobStatus, StageState
+from paft_operator.observing.children import AttemptChildren, Children
+from paft_operator.observing.failures import failure_of_attempt, failure_of_deleted_job, pending_failure
+from paft_operator.observing.records import AttemptKey, JobState, PodRecord, RunSpecRecord
+from paft_operator.observing.reports import read_report, why_ignored
+from paft_operator.planner.observation import AttemptObservation, AttemptState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observation:
+    """All attempts, and what else is worth telling of them.
+
+    `running_since`: since when all pods of an attempt have been running, or were before it ended. `pending`: why pods
+    of a running attempt do not run yet. `ignored_reports`: why what an attempt wrote is no report of its own.
+    """
+
+    attempts: tuple[AttemptObservation, ...] = ()
+    running_since: dict[AttemptKey, datetime] = field(default_factory=dict)
+    pending: dict[AttemptKey, Failure] = field(default_factory=dict)
+    ignored_reports: dict[AttemptKey, str] = field(default_factory=dict)
+
+
+def observe(job: PaftJob, children: Children) -> Observation:
+    """What there is. Where `children` lacks a Job that status says was started, that Job must really be gone."""
+    assert job.metadata.uid is not None
+    status = job.status if job.status is not None else PaftJobStatus()
+    seen = [
+        one for key, attempt in children.items() if (one := _observe_attempt(job, status, key, attempt)) is not None
+    ]
+    lost = _lost_without_trace(status, {AttemptKey(one.stage, one.attempt) for one in seen})
+    return Observation(
+        attempts=(*seen, *lost),
+        running_since={
+            key: since for key, attempt in children.items() if (since := _running_since(attempt)) is not None
+        },
+        pending={
+            key: failure
+            for key, attempt in children.items()
+            if attempt.job is not None
+            and attempt.job.state is JobState.ACTIVE
+            and (failure := pending_failure(attempt.pods)) is not None
+        },
+        ignored_reports={
+            key: why
+            for key, attempt in children.items()
+            if attempt.report is not None and (why := why_ignored(attempt.report, job_uid=job.metadata.uid)) is not None
+        },
+    )
+
+
+def _observe_attempt(
+    job: PaftJob, status: PaftJobStatus, key: AttemptKey, attempt: AttemptChildren
+) -> AttemptObservation | None:
+    assert job.metadata.uid is not None
+    report = _report_if_needed(job, status, key, attempt)
+    if attempt.job is not None:
+        return _with_job(job, status, key, attempt, report)
+    if attempt.run_spec is not None:
+        return _without_job(status, key, attempt.run_spec, report)
+    return None
+
+
+def _report_if_needed(
+    job: PaftJob, status: PaftJobStatus, key: AttemptKey, attempt: AttemptChildren
+) -> StageReport | None:
+    """What status says is finished is not read again."""
+    is_finished = status.stage(key.stage).state is StageState.SUCCEEDED
+    if is_finished and status.observed_generation == job.metadata.generation:
+        return None
+    assert job.metadata.uid is not None
+    return read_report(attempt.report, job_uid=job.metadata.uid)
+
+
+def _with_job(
+    job: PaftJob, status: PaftJobStatus, key: AttemptKey, attempt: AttemptChildren, report: StageReport | None
+) -> AttemptObservation:
+    found = attempt.job
+    assert found is not None
+    state, failure = AttemptState.RUNNING, None
+    # A Job that is being deleted may fail on the way, as its pods are asked to stop.
+    if found.state is JobState.COMPLETE:
+        state = AttemptState.SUCCEEDED
+    elif found.state is JobState.FAILED and not found.is_deleting:
+        state, failure = AttemptState.FAILED, failure_of_attempt(found, attempt.pods, report)
+    generation, digest = _made_for(status, key, attempt.run_spec)
+    return AttemptObservation(
+        stage=key.stage,
+        attempt=key.attempt,
+        generation=generation,
+        stage_digest=digest,
+        state=state,
+        started_at=found.created_at,
+        finished_at=None if state is AttemptState.RUNNING else found.finished_at or found.created_at,
+        stopping=found.is_deleting,
+        report=report,
+        failure=failure,
+    )
+
+
+def _without_job(
+    status: PaftJobStatus, key: AttemptKey, run_spec: RunSpecRecord, report: StageReport | None
+) -> AttemptObservation | None:
+    """Stopped by us, deleted by somebody else, or not begun."""
+    state, failure = AttemptState.STOPPED, None
+    if report is not None and report.has_result:
+        state = AttemptState.SUCCEEDED
+    elif run_spec.stopped is None:
+        if key.attempt > status.stage(key.stage).attempt:
+            return None
+        state, failure = AttemptState.FAILED, failure_of_deleted_job()
+    told_at = [report.updated_at] if report is not None else []
+    stopped_at = [run_spec.stopped_at] if run_spec.stopped_at is not None else []
+    return AttemptObservation(
+        stage=key.stage,
+        attempt=key.attempt,
+        generation=run_spec.generation,
+        stage_digest=run_spec.stage_digest,
+        state=state,
+        started_at=run_spec.created_at,
+        finished_at=max([run_spec.created_at, *told_at, *stopped_at]),
+        report=report,
+        failure=failure,
+    )
+
+
+def _lost_without_trace(status: PaftJobStatus, seen: set[AttemptKey]) -> Iterator[AttemptObservation]:
+    """Attempts that status says are running, and of which nothing is left."""
+    for entry in status.stages:
+        if (
+            entry.state is StageState.RUNNING
+            and entry.attempt > 0
+            and AttemptKey(entry.name, entry.attempt) not in seen
+        ):
+            assert entry.started_at is not None
+            yield AttemptObservation(
+                stage=entry.name,
+                attempt=entry.attempt,
+                generation=status.observed_generation,
+                stage_digest=None if entry.name is StageName.PREPARE else entry.digest,
+                state=AttemptState.FAILED,
+                started_at=entry.started_at,
+                finished_at=entry.started_at,
+                failure=failure_of_deleted_job(),
+            )
+
+
+def _made_for(status: PaftJobStatus, key: AttemptKey, run_spec: RunSpecRecord | None) -> tuple[int, str | None]:
+    """Generation and stage digest; from status where somebody deleted the RunSpec."""
+    if run_spec is not None:
+        return run_spec.generation, run_spec.stage_digest
+    entry = status.stage(key.stage)
+    return status.observed_generation, None if key.stage is StageName.PREPARE else entry.digest
+
+
+def _running_since(attempt: AttemptChildren) -> datetime | None:
+    if attempt.job is None:
+        return None
+    started = [pod.started_at for pod in attempt.pods if pod.started_at is not None and _counts(pod)]
+    return max(started) if len(started) >= attempt.job.pods else None
+
+
+def _counts(pod: PodRecord) -> bool:
+    return pod.phase != "Pending"

@@ -1,0 +1,330 @@
+"""What is remembered of the objects of PaftJobs: as little as observation needs, since there are many.
+
+A parser returns None for an object that is not a PaftJob's, whatever its labels say otherwise.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from paft_api import labels
+from paft_api.stage_pods import CONTAINER, REPORT_KEY
+from paft_api.stages import StageName
+from paft_operator.manifests.names import MAXIMUM_ATTEMPT, attempt_name, report_name
+
+MAXIMUM_REPORT_CHARACTERS = 262_144
+"""A longer text is no report; it is not kept."""
+
+STOPPED_AT = "paft.dev/stopped-at"
+"""Annotation of a RunSpec ConfigMap: when its attempt was asked to stop."""
+
+
+class JobKey(NamedTuple):
+    """Which PaftJob."""
+
+    namespace: str
+    name: str
+
+
+class AttemptKey(NamedTuple):
+    """Which attempt of a PaftJob."""
+
+    stage: StageName
+    attempt: int
+
+
+class Output(NamedTuple):
+    """Where a PaftJob publishes: two jobs with the same one disturb each other."""
+
+    endpoint: str
+    uri: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PaftJobRecord:
+    """A PaftJob. `document`: its JSON, as far as it is ours to read."""
+
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    generation: int
+    created_at: str
+    is_deleting: bool
+    has_ended: bool
+    output: Output | None
+    document: bytes
+
+    @property
+    def key(self) -> JobKey:
+        """Its key."""
+        return JobKey(self.namespace, self.name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChildRecord:
+    """An object of one attempt. `owner_uid`: uid of its controller."""
+
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    owner_uid: str
+    job_name: str
+    stage: StageName
+    attempt: int
+    created_at: datetime
+
+    @property
+    def key(self) -> JobKey:
+        """The PaftJob that its labels name."""
+        return JobKey(self.namespace, self.job_name)
+
+    @property
+    def attempt_key(self) -> AttemptKey:
+        """The attempt that its labels name."""
+        return AttemptKey(self.stage, self.attempt)
+
+
+class JobState(StrEnum):
+    """How far a Job is."""
+
+    ACTIVE = "Active"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobRecord(ChildRecord):
+    """A Job. `reason` and `message`: of the condition Failed. `pods`: how many run at once."""
+
+    state: JobState
+    reason: str
+    message: str
+    finished_at: datetime | None
+    is_deleting: bool
+    is_suspended: bool
+    pods: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PodRecord(ChildRecord):
+    """A Pod and its container of the stage. Texts are empty and instants None where there is nothing to tell."""
+
+    phase: str
+    reason: str
+    message: str
+    node: str
+    waiting_reason: str
+    waiting_message: str
+    started_at: datetime | None
+    terminated_at: datetime | None
+    terminated_reason: str
+    exit_code: int | None
+    termination_message: str
+    disruption_reason: str
+    disruption_message: str
+    unschedulable_message: str
+    is_gated: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunSpecRecord(ChildRecord):
+    """The ConfigMap with an attempt's RunSpec. `stopped`: why it was asked to stop; None where it was not."""
+
+    generation: int
+    stage_digest: str | None
+    stopped: str | None
+    stopped_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportRecord(ChildRecord):
+    """The ConfigMap with an attempt's report. `text`: the report as it was written; empty before the first."""
+
+    text: str
+
+
+Record = PaftJobRecord | ChildRecord
+
+
+def paft_job_record(manifest: dict[str, Any]) -> PaftJobRecord:
+    """From a PaftJob, valid or not."""
+    metadata = manifest["metadata"]
+    kept = {name: metadata[name] for name in ("name", "namespace", "uid", "generation", "creationTimestamp")}
+    annotations = {
+        name: value for name, value in (metadata.get("annotations") or {}).items() if name.startswith("paft.dev/")
+    }
+    document = {
+        "apiVersion": manifest["apiVersion"],
+        "kind": manifest["kind"],
+        "metadata": kept | ({"annotations": annotations} if annotations else {}),
+        "spec": manifest.get("spec", {}),
+    }
+    if manifest.get("status"):
+        document["status"] = manifest["status"]
+    return PaftJobRecord(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        version=int(metadata["resourceVersion"]),
+        generation=metadata["generation"],
+        created_at=metadata["creationTimestamp"],
+        is_deleting="deletionTimestamp" in metadata,
+        has_ended=_has_ended(manifest),
+        output=_output(manifest),
+        document=json.dumps(document, separators=(",", ":")).encode(),
+    )
+
+
+def job_record(manifest: dict[str, Any]) -> JobRecord | None:
+    """From a Job."""
+    common = _common(manifest)
+    if common is None or common["name"] != attempt_name(common["job_name"], common["stage"], common["attempt"]):
+        return None
+    spec, status = manifest["spec"], manifest.get("status", {})
+    verdicts = {one["type"]: one for one in status.get("conditions", ()) if one["status"] == "True"}
+    state = next((state for state in (JobState.FAILED, JobState.COMPLETE) if state in verdicts), JobState.ACTIVE)
+    verdict = verdicts.get(state, {})
+    return JobRecord(
+        **common,
+        state=state,
+        reason=verdict.get("reason", "") if state is JobState.FAILED else "",
+        message=verdict.get("message", "") if state is JobState.FAILED else "",
+        finished_at=_instant(status.get("completionTime") or verdict.get("lastTransitionTime")),
+        is_deleting="deletionTimestamp" in manifest["metadata"],
+        is_suspended=bool(spec.get("suspend", False)),
+        pods=spec.get("completions") or spec.get("parallelism") or 1,
+    )
+
+
+def pod_record(manifest: dict[str, Any]) -> PodRecord | None:
+    """From a Pod."""
+    common = _common(manifest)
+    if common is None:
+        return None
+    status = manifest.get("status", {})
+    conditions = {one["type"]: one for one in status.get("conditions", ())}
+    disruption = conditions.get("DisruptionTarget", {})
+    scheduled = conditions.get("PodScheduled", {})
+    is_unschedulable = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+    states = _container_states(status)
+    waiting, terminated = states.get("waiting", {}), states.get("terminated", {})
+    return PodRecord(
+        **common,
+        phase=status.get("phase", "Pending"),
+        reason=status.get("reason", ""),
+        message=status.get("message", ""),
+        node=manifest["spec"].get("nodeName", ""),
+        waiting_reason=waiting.get("reason", ""),
+        waiting_message=waiting.get("message", ""),
+        started_at=_instant(states.get("running", {}).get("startedAt") or terminated.get("startedAt")),
+        terminated_at=_instant(terminated.get("finishedAt")),
+        terminated_reason=terminated.get("reason", ""),
+        exit_code=terminated.get("exitCode"),
+        termination_message=terminated.get("message", "") if terminated.get("exitCode") else "",
+        disruption_reason=disruption.get("reason", "") if disruption.get("status") == "True" else "",
+        disruption_message=disruption.get("message", "") if disruption.get("status") == "True" else "",
+        unschedulable_message=scheduled.get("message", "Unschedulable") if is_unschedulable else "",
+        is_gated=scheduled.get("reason") == "SchedulingGated",
+    )
+
+
+def config_map_record(manifest: dict[str, Any]) -> RunSpecRecord | ReportRecord | None:
+    """From a ConfigMap: that of a RunSpec or of a report."""
+    common = _common(manifest)
+    if common is None:
+        return None
+    attempt = (common["job_name"], common["stage"], common["attempt"])
+    if common["name"] == report_name(*attempt):
+        text = (manifest.get("data") or {}).get(REPORT_KEY, "")
+        return ReportRecord(**common, text=text if len(text) <= MAXIMUM_REPORT_CHARACTERS else "too long")
+    annotations = manifest["metadata"].get("annotations", {})
+    generation = annotations.get(labels.GENERATION, "")
+    if common["name"] != attempt_name(*attempt) or not generation.isdecimal():
+        return None
+    return RunSpecRecord(
+        **common,
+        generation=int(generation),
+        stage_digest=annotations.get(labels.STAGE_DIGEST),
+        stopped=annotations.get(labels.STOPPED),
+        stopped_at=_annotated_instant(annotations.get(STOPPED_AT)),
+    )
+
+
+def _common(manifest: dict[str, Any]) -> dict[str, Any] | None:
+    metadata = manifest["metadata"]
+    found = metadata.get("labels", {})
+    stage, attempt = found.get(labels.STAGE), found.get(labels.ATTEMPT, "")
+    owner = next((one for one in metadata.get("ownerReferences", ()) if one.get("controller")), None)
+    is_attempt = stage in _STAGES and attempt.isdecimal() and 1 <= int(attempt) <= MAXIMUM_ATTEMPT
+    if owner is None or not is_attempt or labels.JOB_NAME not in found:
+        return None
+    return {
+        "namespace": metadata["namespace"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "version": int(metadata["resourceVersion"]),
+        "owner_uid": owner["uid"],
+        "job_name": found[labels.JOB_NAME],
+        "stage": _STAGES[stage],
+        "attempt": int(attempt),
+        "created_at": _instant(metadata["creationTimestamp"]),
+    }
+
+
+_STAGES = {stage.value: stage for stage in StageName}
+
+
+def _container_states(status: dict[str, Any]) -> dict[str, Any]:
+    """State of the stage's container, or of an init container that did not get that far."""
+    statuses = {one["name"]: one.get("state", {}) for one in status.get("containerStatuses", ())}
+    own: dict[str, Any] = statuses.get(CONTAINER, {})
+    if "running" in own or "terminated" in own:
+        return own
+    return next(_hindering(status), own)
+
+
+def _hindering(status: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for one in status.get("initContainerStatuses", ()):
+        state = one.get("state", {})
+        if "waiting" in state or state.get("terminated", {}).get("exitCode"):
+            yield state
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _annotated_instant(text: str | None) -> datetime | None:
+    """Of an annotation, which anybody may have changed."""
+    try:
+        instant = _instant(text)
+    except ValueError:
+        return None
+    return instant if instant is not None and instant.tzinfo is not None else None
+
+
+def _has_ended(manifest: dict[str, Any]) -> bool:
+    """Whether status says of this very spec that it succeeded or failed."""
+    status = manifest.get("status") or {}
+    conditions = status.get("conditions") or ()
+    return status.get("observedGeneration") == manifest["metadata"]["generation"] and any(
+        one.get("type") in ("Succeeded", "Failed") and one.get("status") == "True" for one in conditions
+    )
+
+
+def _output(manifest: dict[str, Any]) -> Output | None:
+    """Of a spec that may be invalid."""
+    try:
+        spec = manifest["spec"]
+        uri = spec["merge"]["output"]["uri"]
+        endpoint = spec["storage"].get("endpoint") or ""
+    except (KeyError, TypeError, AttributeError):
+        return None
+    if not isinstance(uri, str) or not isinstance(endpoint, str):
+        return None
+    return Output(endpoint.rstrip("/"), uri.rstrip("/"))

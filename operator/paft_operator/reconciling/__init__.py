@@ -1,0 +1,1 @@
+"""observe → plan → apply → status, once for each PaftJob that may have changed."""

@@ -1,0 +1,169 @@
+"""One PaftJob: observe → plan → apply → one status write → events."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from paft_api.conditions import CHILDREN_REFUSED, REPORT_IGNORED
+from paft_api.spec import PaftJob
+from paft_api.status import Condition, ConditionType, PaftJobStatus
+from paft_operator.cluster.cluster_host import ClusterHost
+from paft_operator.cluster.errors import ApiError, ForeignObject, Outdated
+from paft_operator.cluster.event_recorder import EventRecorder
+from paft_operator.cluster.index import Index, KnownJob
+from paft_operator.cluster.live_objects import LiveObjects
+from paft_operator.observing.attempts import Observation, observe
+from paft_operator.observing.children import children_of
+from paft_operator.observing.freshness import conclusions
+from paft_operator.observing.records import JobKey, PaftJobRecord
+from paft_operator.planner.actions import Action, Event, StartAttempt
+from paft_operator.planner.observation import Observed
+from paft_operator.planner.plan import plan
+from paft_operator.reconciling.job_documents import SpecInvalid, read_job, status_of_invalid_spec
+from paft_operator.reconciling.status_writer import StatusWriter
+from paft_operator.serving.metrics import Metrics
+
+
+class Reconciler:
+    """Brings one PaftJob after the other to where its spec and its attempts say it should be."""
+
+    def __init__(
+        self,
+        *,
+        index: Index,
+        live: LiveObjects,
+        host: ClusterHost,
+        statuses: StatusWriter,
+        events: EventRecorder,
+        metrics: Metrics,
+        first_retry_seconds: float,
+    ) -> None:
+        self._index = index
+        self._live = live
+        self._host = host
+        self._statuses = statuses
+        self._events = events
+        self._metrics = metrics
+        self._first_retry_seconds = first_retry_seconds
+
+    async def reconcile(self, key: JobKey) -> float | None:
+        """Once; seconds after which it is worth another look, if time alone makes it so. Raises ClusterError."""
+        known = self._index.known(key)
+        record = known.paft_job if known is not None else None
+        if known is None or record is None or record.is_deleting:
+            self._forget(key)
+            return None
+        try:
+            job = read_job(record)
+        except SpecInvalid as error:
+            await self._tell_invalid(record, error)
+            return None
+        observation = await self._observe(known, record, job)
+        planned = plan(
+            job, Observed(attempts=observation.attempts), _now(), first_retry_seconds=self._first_retry_seconds
+        )
+        await self._apply(record, job, planned.actions)
+        wait = await self._statuses.write(record, job.status, planned.status)
+        if wait is None:
+            self._tell(record, job.status, planned.status, (*planned.events, *_about_reports(observation)))
+        return _earliest(wait, planned.requeue_after)
+
+    def _forget(self, key: JobKey) -> None:
+        self._statuses.forget(key)
+        self._metrics.forget(key)
+
+    async def _observe(self, known: KnownJob, record: PaftJobRecord, job: PaftJob) -> Observation:
+        """What the watches tell; what would end an attempt is read from the API server first, once."""
+        while True:
+            children = children_of(record.uid, known.children.values())
+            doubtful = [
+                one
+                for one in conclusions(
+                    job.status or PaftJobStatus(), children, job_uid=record.uid, generation=record.generation
+                )
+                if one not in known.checked
+            ]
+            if not doubtful:
+                return observe(job, children)
+            for one in doubtful:
+                await self._live.read_attempt(record.key, one.attempt)
+                known.checked.add(one)
+
+    async def _apply(self, record: PaftJobRecord, job: PaftJob, actions: Sequence[Action]) -> None:
+        if not actions:
+            return
+        if any(isinstance(action, StartAttempt) for action in actions):
+            await self._require_current(record)
+        try:
+            await self._host.apply(job, actions)
+        except ForeignObject as error:
+            await self._tell_refused(record, job, str(error))
+            raise
+        except ApiError as error:
+            if error.is_refusal:
+                await self._tell_refused(record, job, str(error))
+            raise
+
+    async def _require_current(self, record: PaftJobRecord) -> None:
+        """Nothing begins from an old status: a former leader's, or that of a list that came late."""
+        live = await self._live.paft_job(record.key)
+        if live is None or (live.uid, live.version) != (record.uid, record.version):
+            raise Outdated(f"PaftJob {record.name} has changed meanwhile")
+
+    async def _tell_invalid(self, record: PaftJobRecord, error: SpecInvalid) -> None:
+        status = status_of_invalid_spec(error.status, str(error), generation=record.generation, now=_now())
+        await self._statuses.write(record, error.status, status)
+        stalled = status.condition(ConditionType.STALLED)
+        assert stalled is not None
+        event = Event(type="Warning", reason=stalled.reason, message=stalled.message)
+        self._tell(record, error.status, status, (event,))
+
+    async def _tell_refused(self, record: PaftJobRecord, job: PaftJob, why: str) -> None:
+        """Status stays as it was, but says why nothing begins."""
+        before = job.status or PaftJobStatus(observed_generation=record.generation)
+        status = _with_refusal(before, why, generation=record.generation, now=_now())
+        await self._statuses.write(record, job.status, status)
+        self._tell(record, job.status, status, (Event(type="Warning", reason=CHILDREN_REFUSED, message=why),))
+
+    def _tell(
+        self, record: PaftJobRecord, before: PaftJobStatus | None, after: PaftJobStatus, events: Sequence[Event]
+    ) -> None:
+        self._metrics.saw(record.key, before, after)
+        for event in events:
+            self._events.record(record, event)
+
+
+def _about_reports(observation: Observation) -> list[Event]:
+    return [
+        Event(
+            type="Warning",
+            reason=REPORT_IGNORED,
+            message=f"the report of {key.stage} attempt {key.attempt} is ignored: {why}",
+        )
+        for key, why in sorted(observation.ignored_reports.items())
+    ]
+
+
+def _with_refusal(before: PaftJobStatus, why: str, *, generation: int, now: datetime) -> PaftJobStatus:
+    previous = before.condition(ConditionType.RECONCILING)
+    is_known = previous is not None and previous.status == "True"
+    condition = Condition.model_validate(
+        {
+            "type": ConditionType.RECONCILING,
+            "status": "True",
+            "reason": CHILDREN_REFUSED,
+            "message": why[:4096],
+            "last_transition_time": previous.last_transition_time if is_known and previous is not None else now,
+            "observed_generation": generation,
+        }
+    )
+    others = tuple(one for one in before.conditions if one.type is not ConditionType.RECONCILING)
+    return before.model_copy(update={"conditions": (*others, condition)})
+
+
+def _now() -> datetime:
+    """In whole seconds, as Kubernetes writes instants."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def _earliest(*waits: float | None) -> float | None:
+    return min((wait for wait in waits if wait is not None), default=None)
