@@ -13,6 +13,9 @@ from paft_api.stages import StageName
 Message = Annotated[str, StringConstraints(max_length=4096)]
 ShortText = Annotated[str, StringConstraints(max_length=64)]
 
+MAXIMUM_RETRY_TOKEN = 64
+"""Characters of a retry token that count; longer ones are cut."""
+
 
 class ConditionType(StrEnum):
     """Condition types, in metav1 form."""
@@ -95,6 +98,9 @@ class StageStatus(Model):
 
     failures: Annotated[int, Field(ge=0)] = 0
     """Failed attempts that count against runPolicy.backoffLimit."""
+
+    forgiven_attempt: Annotated[int, Field(ge=0)] = 0
+    """Attempts up to this number do not count any more: a retry was asked for after them."""
 
     artifact_uri: FolderUri | None = None
     """Folder of the finished artifact."""
@@ -191,6 +197,9 @@ class PaftJobStatus(Model):
 
     started_at: datetime | None = None
     """When the first attempt started."""
+
+    retry_token: Annotated[str, StringConstraints(max_length=MAXIMUM_RETRY_TOKEN)] | None = None
+    """Value of the annotation paft.dev/retry that was acted on last."""
 
     active_seconds: Annotated[float, Field(ge=0)] = 0.0
     """Seconds with an attempt running, summed over finished attempts of this generation."""

@@ -80,6 +80,7 @@ STAGE_STATUS = {
     "digest": DIGEST,
     "attempt": 1,
     "failures": 1,
+    "forgivenAttempt": 1,
     "artifactUri": "s3://paft/sft/",
     "artifactDigest": DIGEST,
     "step": 1,
@@ -113,6 +114,7 @@ STATUS = {
     "stages": [STAGE_STATUS],
     "output": {"uri": "s3://models/fused/", "digest": DIGEST, "method": "ties", "bytes": 3},
     "startedAt": NOW,
+    "retryToken": "1",
     "activeSeconds": 3.5,
 }
 

@@ -106,7 +106,7 @@ def _apply(job: PaftJob, actions: tuple[Action, ...], host: Host) -> None:
     for action in actions:
         if isinstance(action, StartAttempt):
             host.start(job, action)
-        else:
+        elif isinstance(action, StopAttempt):
             host.stop(action)
 
 

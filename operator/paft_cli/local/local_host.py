@@ -89,13 +89,16 @@ def observe_attempt(directory: AttemptDirectory, launchers: Launchers) -> Attemp
         # `paft run` was killed before the launcher wrote down who it is: this attempt has not begun.
         return None
     told = RunSpec.model_validate_json(directory.run_spec_file.read_text(encoding="utf-8"))
+    started_at = process.started_at if process is not None else _modified_at(directory.run_spec_file)
     observation = AttemptObservation(
         stage=directory.stage,
         attempt=directory.attempt,
         generation=told.identity.generation,
         stage_digest=told.stage_digest,
         state=AttemptState.RUNNING,
-        started_at=process.started_at if process is not None else _modified_at(directory.run_spec_file),
+        started_at=started_at,
+        admitted_at=started_at,
+        running_since=started_at,
         stopping=directory.stop_file.exists() or launchers.is_orphan(directory),
         report=_report(directory, told),
     )

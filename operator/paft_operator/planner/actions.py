@@ -32,7 +32,12 @@ class StopAttempt:
     reason: str
 
 
-Action = StartAttempt | StopAttempt
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeleteChildren:
+    """Delete every object of a job that has ended; the job itself, its artifacts and its output stay."""
+
+
+Action = StartAttempt | StopAttempt | DeleteChildren
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

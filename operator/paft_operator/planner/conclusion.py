@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
-from paft_api.causes import CAUSE_FACTS, Cause
 from paft_api.conditions import (
+    ADMITTED,
+    ADMITTED_MESSAGE,
     CHILDREN_CURRENT_MESSAGE,
     CHILDREN_PENDING_MESSAGE,
     COMPLETED,
@@ -11,6 +12,8 @@ from paft_api.conditions import (
     JOB_SUCCEEDED,
     PENDING,
     PROGRESSING,
+    QUEUED,
+    QUEUED_MESSAGE,
     RESUMED,
     RESUMED_MESSAGE,
     RUNNING,
@@ -28,6 +31,7 @@ from paft_api.status import (
     StageState,
     StageStatus,
 )
+from paft_operator.planner.failure_messages import failure_message
 from paft_operator.planner.planning import Planning
 
 _STAGE_CONDITIONS = {
@@ -54,7 +58,10 @@ def conclude(planning: Planning) -> PaftJobStatus:
     succeeded = failure is None and planning.stages[StageName.MERGE].state is StageState.SUCCEEDED
     verdicts = {_STAGE_CONDITIONS[name]: _stage_verdict(entry) for name, entry in planning.stages.items()}
     verdicts |= _terminal_verdicts(planning, failure, succeeded=succeeded)
+    if planning.waiting is not None and not succeeded and failure is None:
+        verdicts[ConditionType.VALIDATED] = _waiting_verdict(planning, planning.waiting)
     verdicts |= _suspension_verdict(planning)
+    verdicts |= _queue_verdict(planning)
     verdicts |= _kstatus_verdicts(planning, failure, succeeded=succeeded)
     etas = [planning.stages[arm].eta for arm in ARMS if planning.stages[arm].state is StageState.RUNNING]
     return PaftJobStatus(
@@ -66,19 +73,19 @@ def conclude(planning: Planning) -> PaftJobStatus:
         stages=tuple(planning.stages.values()),
         output=planning.output,
         started_at=planning.previous.started_at or _first_start(planning),
+        retry_token=planning.retry_token,
         active_seconds=planning.active_seconds,
     )
 
 
 def _failure(planning: Planning) -> Verdict | None:
     """Why the job has failed, if it has. What was said before stays."""
-    before = planning.previous.condition(ConditionType.FAILED)
-    if planning.previous.observed_generation == planning.generation and before is not None and before.status == "True":
+    if planning.is_terminal(ConditionType.FAILED):
+        before = planning.previous.condition(ConditionType.FAILED)
+        assert before is not None
         return before.status, before.reason, before.message
-    if planning.deadline_exceeded:
-        deadline = planning.job.spec.run_policy.active_deadline_seconds
-        remedy = CAUSE_FACTS[Cause.DEADLINE_EXCEEDED].remedy
-        return "True", Cause.DEADLINE_EXCEEDED, f"Attempts ran for more than {deadline} s. {remedy}"
+    if planning.deadline_failure is not None:
+        return "True", planning.deadline_failure.cause, failure_message(planning.deadline_failure)
     failed = next((entry for entry in planning.stages.values() if entry.state is StageState.FAILED), None)
     if failed is None:
         return None
@@ -95,6 +102,11 @@ def _stage_verdict(entry: StageStatus) -> Verdict:
     return "Unknown", _REASONS[entry.state], message
 
 
+def _waiting_verdict(planning: Planning, waiting: tuple[str, str]) -> Verdict:
+    is_validated = planning.stages[StageName.PREPARE].state is StageState.SUCCEEDED
+    return "True" if is_validated else "Unknown", *waiting
+
+
 def _terminal_verdicts(planning: Planning, failure: Verdict | None, *, succeeded: bool) -> dict[ConditionType, Verdict]:
     if failure is not None:
         return {ConditionType.FAILED: failure}
@@ -108,6 +120,16 @@ def _suspension_verdict(planning: Planning) -> dict[ConditionType, Verdict]:
         return {ConditionType.SUSPENDED: ("True", SUSPENDED, SUSPENDED_MESSAGE)}
     if planning.previous.condition(ConditionType.SUSPENDED) is not None:
         return {ConditionType.SUSPENDED: ("False", RESUMED, RESUMED_MESSAGE)}
+    return {}
+
+
+def _queue_verdict(planning: Planning) -> dict[ConditionType, Verdict]:
+    """Only for jobs that were ever seen waiting in a queue."""
+    running = [attempt for stage in StageName if (attempt := planning.running(stage)) is not None]
+    if any(attempt.admitted_at is None and not attempt.stopping for attempt in running):
+        return {ConditionType.QUEUED: ("True", QUEUED, QUEUED_MESSAGE)}
+    if planning.previous.condition(ConditionType.QUEUED) is not None:
+        return {ConditionType.QUEUED: ("False", ADMITTED, ADMITTED_MESSAGE)}
     return {}
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from paft_api.conditions import JOB_FAILED, JOB_SUCCEEDED, RESUMED, STARTED, SUSPENDED
+from paft_api.conditions import JOB_FAILED, JOB_SUCCEEDED, OUTPUT_IN_USE, RESUMED, STARTED, SUSPENDED
 from paft_api.stages import StageName
 from paft_api.status import ConditionType, PaftJobStatus, StageState, StageStatus
 from paft_operator.planner.actions import Event
@@ -11,7 +11,12 @@ from paft_operator.planner.actions import Event
 def transition_events(before: PaftJobStatus, after: PaftJobStatus) -> tuple[Event, ...]:
     """What happened between two statuses, in the order of stages, the job's end last."""
     events = [event for name in StageName for event in _stage_events(before.stage(name), after.stage(name))]
-    return (*events, *_suspension_events(before, after), *_terminal_events(before, after))
+    return (
+        *events,
+        *_waiting_events(before, after),
+        *_suspension_events(before, after),
+        *_terminal_events(before, after),
+    )
 
 
 def _stage_events(before: StageStatus, after: StageStatus) -> Iterator[Event]:
@@ -32,6 +37,12 @@ def _stage_events(before: StageStatus, after: StageStatus) -> Iterator[Event]:
     if after.state is StageState.SUCCEEDED and before.state is not StageState.SUCCEEDED:
         note = f": {after.message}" if after.message else ""
         yield Event(type="Normal", reason=f"{title}Succeeded", message=f"{after.name} succeeded{note}")
+
+
+def _waiting_events(before: PaftJobStatus, after: PaftJobStatus) -> Iterator[Event]:
+    was, is_ = (status.condition(ConditionType.VALIDATED) for status in (before, after))
+    if is_ is not None and is_.reason == OUTPUT_IN_USE and (was is None or was.reason != OUTPUT_IN_USE):
+        yield Event(type="Warning", reason=OUTPUT_IN_USE, message=is_.message)
 
 
 def _suspension_events(before: PaftJobStatus, after: PaftJobStatus) -> Iterator[Event]:

@@ -25,7 +25,9 @@ class AttemptObservation:
 
     `stage_digest`: what it was started for; None for prepare. `stopping`: it was asked to stop and still runs.
     `report`: the newest readable report with this attempt's identity. `failure`: set exactly in state FAILED,
-    classified from exit code, termination message and report. Instants are timezone-aware.
+    classified from exit code, termination message and report. `admitted_at`: since when it need not wait in a queue;
+    None while it does. `running_since`: since when all its processes have been running, or were before it ended; None
+    before that, and `pending` then says why, where that is known. Instants are timezone-aware.
     """
 
     stage: StageName
@@ -38,11 +40,21 @@ class AttemptObservation:
     stopping: bool = False
     report: StageReport | None = None
     failure: Failure | None = None
+    admitted_at: datetime | None = None
+    running_since: datetime | None = None
+    pending: Failure | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observed:
-    """All attempts of one job that are still known, in any order, and the processes each arm would get here."""
+    """All attempts of one job that are still known, in any order, and the processes each arm would get here.
+
+    `has_children`: objects of this job are there that can be deleted once it has ended. `retry_token`: the newest wish
+    to try again what has failed. `output_in_use_by`: an older job that has not ended and publishes to the same output.
+    """
 
     attempts: tuple[AttemptObservation, ...] = ()
     worlds: Mapping[StageName, World] = field(default_factory=dict)
+    has_children: bool = False
+    retry_token: str | None = None
+    output_in_use_by: str | None = None

@@ -7,14 +7,17 @@ from paft_api.stages import ARMS, StageName
 from paft_api.status import ConditionType, PaftJobStatus, StageState
 from paft_operator.planner.actions import Plan
 from paft_operator.planner.conclusion import conclude
-from paft_operator.planner.deadlines import apply_deadline
+from paft_operator.planner.deadlines import apply_deadlines
 from paft_operator.planner.events import transition_events
+from paft_operator.planner.expiry import apply_expiry
 from paft_operator.planner.generations import stages_at_start
 from paft_operator.planner.merging import plan_merge
 from paft_operator.planner.observation import Observed
+from paft_operator.planner.outputs import wait_for_output
 from paft_operator.planner.own_reports import with_own_reports
 from paft_operator.planner.planning import Planning
 from paft_operator.planner.preparation import plan_prepare
+from paft_operator.planner.retrying import take_retry
 from paft_operator.planner.stage_attempts import follow_running, plan_stage
 from paft_operator.planner.stopping import stop_everything, suspend
 
@@ -33,13 +36,19 @@ def plan(job: PaftJob, observed: Observed, now: datetime, *, first_retry_seconds
         first_retry_seconds=first_retry_seconds,
         stages=stages_at_start(job, previous),
         base=previous.base,
+        retry_token=previous.retry_token,
     )
     if not planning.is_new_generation:
         planning.output, planning.active_seconds = previous.output, previous.active_seconds
-    if _has_failed(planning):
+    take_retry(planning)
+    if planning.is_terminal(ConditionType.FAILED):
         stop_everything(planning)
-    elif not _has_succeeded(planning):
-        apply_deadline(planning)
+        apply_expiry(planning)
+    elif planning.is_terminal(ConditionType.SUCCEEDED):
+        apply_expiry(planning)
+    else:
+        apply_deadlines(planning)
+        wait_for_output(planning)
         suspend(planning)
         _plan_stages(planning)
     status = conclude(planning)
@@ -59,7 +68,7 @@ def _plan_stages(planning: Planning) -> None:
         planning.stages = before
         planning.may_start = False
         _advance(planning)
-    if planning.deadline_exceeded or _any_failed(planning):
+    if planning.deadline_failure is not None or _any_failed(planning):
         stop_everything(planning)
 
 
@@ -76,23 +85,6 @@ def _advance(planning: Planning) -> None:
 
 def _any_failed(planning: Planning) -> bool:
     return any(entry.state is StageState.FAILED for entry in planning.stages.values())
-
-
-def _has_succeeded(planning: Planning) -> bool:
-    return _terminal(planning, ConditionType.SUCCEEDED)
-
-
-def _has_failed(planning: Planning) -> bool:
-    return _terminal(planning, ConditionType.FAILED)
-
-
-def _terminal(planning: Planning, type_: ConditionType) -> bool:
-    condition = planning.previous.condition(type_)
-    return (
-        planning.previous.observed_generation == planning.generation
-        and condition is not None
-        and condition.status == "True"
-    )
 
 
 def _seconds_until_first(planning: Planning) -> float | None:

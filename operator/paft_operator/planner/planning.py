@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from paft_api.report import Failure
 from paft_api.spec import PaftJob
 from paft_api.stages import StageName
-from paft_api.status import BaseStatus, OutputStatus, PaftJobStatus, StageStatus
+from paft_api.status import BaseStatus, ConditionType, OutputStatus, PaftJobStatus, StageStatus
 from paft_operator.planner.actions import Action, StopAttempt
 from paft_operator.planner.observation import AttemptObservation, AttemptState, Observed
 
@@ -16,7 +17,8 @@ class Planning:
 
     `observed`: with each attempt's own reports only. `may_start`: nothing is started while it is false.
     `first_retry_seconds`: pause before the second attempt. `active_seconds`: in which ended attempts of this generation
-    ran.
+    ran. `waiting`: reason and message of why nothing may start. `is_retried`: a retry was asked for after the job had
+    failed, and this pass begins it.
     """
 
     job: PaftJob
@@ -28,8 +30,11 @@ class Planning:
     base: BaseStatus | None = None
     output: OutputStatus | None = None
     may_start: bool = True
-    deadline_exceeded: bool = False
+    deadline_failure: Failure | None = None
     active_seconds: float = 0.0
+    retry_token: str | None = None
+    is_retried: bool = False
+    waiting: tuple[str, str] | None = None
     actions: list[Action] = field(default_factory=list)
     wake_ups: list[datetime] = field(default_factory=list)
 
@@ -43,6 +48,12 @@ class Planning:
         """Whether the previous status speaks of another spec."""
         return self.previous.observed_generation != self.generation
 
+    def is_terminal(self, type_: ConditionType) -> bool:
+        """Whether this generation was said to have succeeded or failed, and no retry begins."""
+        condition = self.previous.condition(type_)
+        is_said = condition is not None and condition.status == "True"
+        return is_said and not self.is_new_generation and not self.is_retried
+
     def update(self, stage: StageName, **fields: object) -> None:
         """Change fields of a stage's status."""
         self.stages[stage] = self.stages[stage].model_copy(update=fields)
@@ -53,6 +64,10 @@ class Planning:
             (attempt for attempt in self.observed.attempts if attempt.stage is stage),
             key=lambda attempt: attempt.attempt,
         )
+
+    def counts(self, attempt: AttemptObservation) -> bool:
+        """Whether an attempt was made after the last retry that was asked for."""
+        return attempt.attempt > self.stages[attempt.stage].forgiven_attempt
 
     def newest_number(self, stage: StageName) -> int:
         """The highest number of an observed attempt of a stage; 0 where there is none."""

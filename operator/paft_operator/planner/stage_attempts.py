@@ -114,6 +114,8 @@ def _follow(planning: Planning, running: AttemptObservation, *, is_wanted: bool)
         retry_at=None,
         **(progress_fields(running.report) if is_wanted else {"eta": None, "message": EARLIER_SPEC}),
     )
+    if is_wanted and running.running_since is None and running.pending is not None:
+        planning.update(running.stage, message=failure_message(running.pending))
     if not is_wanted:
         planning.stop(running, EARLIER_SPEC)
 
@@ -143,7 +145,7 @@ def _judge_ended(planning: Planning, stage: StageName, digest: str | None) -> No
     """Say of a stage what its newest attempt for this digest came to; older generations' failures are forgiven."""
     attempts = [attempt for attempt in planning.attempts(stage) if _is_for(planning, attempt, digest)]
     last = attempts[-1] if attempts else None
-    if last is None or last.generation != planning.generation:
+    if last is None or last.generation != planning.generation or not planning.counts(last):
         planning.update(stage, state=StageState.PENDING, eta=None, message="")
         return
     failures = _failures(planning, stage, attempts)
@@ -164,6 +166,7 @@ def _judge_ended(planning: Planning, stage: StageName, digest: str | None) -> No
 
 def _failures(planning: Planning, stage: StageName, attempts: list[AttemptObservation]) -> int:
     """Failures that count; for attempts that are not known any more, as they were counted when they were."""
+    attempts = [attempt for attempt in attempts if planning.counts(attempt)]
     failures = counted_failures(attempts, generation=planning.generation)
     entry = planning.stages[stage]
     judged = entry.attempt - 1 if entry.state is StageState.RUNNING else entry.attempt

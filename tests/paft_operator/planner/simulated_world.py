@@ -11,7 +11,7 @@ from paft_api.report import Progress, ReportState
 from paft_api.spec import PaftJob
 from paft_api.stages import ARMS, StageName
 from paft_api.status import ConditionType, PaftJobStatus, StageState
-from paft_operator.planner.actions import Action, StartAttempt
+from paft_operator.planner.actions import Action, DeleteChildren, StartAttempt
 from paft_operator.planner.observation import AttemptObservation, AttemptState, Observed
 from paft_operator.planner.plan import plan
 
@@ -28,6 +28,7 @@ class World:
     attempts: dict[tuple[StageName, int], AttemptObservation] = field(default_factory=dict)
     published: dict[str, datetime] = field(default_factory=dict)
     merges: list[str] = field(default_factory=list)
+    retry_token: str | None = None
     started: list[tuple[StageName, int]] = field(default_factory=list)
 
     @property
@@ -50,7 +51,9 @@ class World:
 
     def tick(self, *, killed_after: int | None = None) -> None:
         """Observe, plan, apply, write the status; `killed_after`: end after so many actions, before the status."""
-        result = plan(self.job, Observed(attempts=tuple(self.attempts.values())), self.now)
+        result = plan(
+            self.job, Observed(attempts=tuple(self.attempts.values()), retry_token=self.retry_token), self.now
+        )
         for action in result.actions[:killed_after]:
             self._apply(action)
         if killed_after is None:
@@ -103,6 +106,10 @@ class World:
         """A new generation that changes no digest."""
         self.generation += 1
 
+    def ask_for_retry(self) -> None:
+        """A new token."""
+        self.retry_token = str(int(self.retry_token or "0") + 1)
+
     def let_time_pass(self, seconds: float) -> None:
         """The clock goes on."""
         self.now += timedelta(seconds=seconds)
@@ -121,6 +128,7 @@ class World:
         self.attempts[attempt.stage, attempt.attempt] = ended
 
     def _apply(self, action: Action) -> None:
+        assert not isinstance(action, DeleteChildren)
         key = (action.stage, action.attempt)
         if isinstance(action, StartAttempt):
             if key not in self.attempts:
@@ -142,6 +150,8 @@ class World:
             stage_digest=action.stage_digest,
             state=AttemptState.RUNNING,
             started_at=self.now,
+            admitted_at=self.now,
+            running_since=self.now,
         )
 
     def _require_unfinished(self, action: StartAttempt) -> None:

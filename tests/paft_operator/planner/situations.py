@@ -22,7 +22,7 @@ from paft_api.run_spec import StageIdentity
 from paft_api.spec import PaftJob
 from paft_api.stages import ARMS, StageName
 from paft_api.status import PaftJobStatus
-from paft_operator.planner.actions import Plan, StartAttempt, StopAttempt
+from paft_operator.planner.actions import Action, DeleteChildren, Plan, StartAttempt, StopAttempt
 from paft_operator.planner.observation import AttemptObservation, AttemptState, Observed
 from paft_operator.planner.plan import plan
 
@@ -131,7 +131,12 @@ def report(
 
 def running(stage: StageName, number: int = 1, *, at: float = 0.0, **fields: Any) -> AttemptObservation:
     """An attempt that runs since `at`."""
-    fields = {"generation": 1, "stage_digest": digest_for(stage)} | fields
+    fields = {
+        "generation": 1,
+        "stage_digest": digest_for(stage),
+        "admitted_at": after(at),
+        "running_since": after(at),
+    } | fields
     return AttemptObservation(stage=stage, attempt=number, state=AttemptState.RUNNING, started_at=after(at), **fields)
 
 
@@ -152,6 +157,8 @@ def succeeded(
         generation=generation,
         state=AttemptState.SUCCEEDED,
         started_at=after(at - 1),
+        admitted_at=after(at - 1),
+        running_since=after(at - 1),
         finished_at=after(at),
         report=report(
             stage,
@@ -183,6 +190,8 @@ def failed(
         generation=generation,
         state=AttemptState.FAILED,
         started_at=after(at - 1),
+        admitted_at=after(at - 1),
+        running_since=after(at - 1),
         finished_at=after(at),
         report=report(
             stage,
@@ -205,6 +214,8 @@ def stopped(stage: StageName, number: int = 1, *, at: float = 0.0, **fields: Any
         attempt=number,
         state=AttemptState.STOPPED,
         started_at=after(at - 1),
+        admitted_at=after(at - 1),
+        running_since=after(at - 1),
         finished_at=after(at),
         **fields,
     )
@@ -215,9 +226,9 @@ def failure(cause: Cause, message: str = "It broke.") -> Failure:
     return Failure(cause=cause, message=message, remedy=CAUSE_FACTS[cause].remedy)
 
 
-def planned(a_job: PaftJob, *attempts: AttemptObservation, at: float = 0.0) -> Plan:
+def planned(a_job: PaftJob, *attempts: AttemptObservation, at: float = 0.0, **observed: Any) -> Plan:
     """The plan for what was observed, `at` so many seconds from the beginning."""
-    return plan(a_job, Observed(attempts=attempts), after(at))
+    return plan(a_job, Observed(attempts=attempts, **observed), after(at))
 
 
 def planned_in_turn(a_job: PaftJob, *observations: tuple[AttemptObservation, ...], at: float = 0.0) -> Plan:
@@ -229,9 +240,18 @@ def planned_in_turn(a_job: PaftJob, *observations: tuple[AttemptObservation, ...
 
 
 def in_short(result: Plan) -> list[str]:
-    """Its actions as texts: `start sft 1`, `stop sft 1`."""
-    verbs = {StartAttempt: "start", StopAttempt: "stop"}
-    return [f"{verbs[type(action)]} {action.stage} {action.attempt}" for action in result.actions]
+    """Its actions as texts: `start sft 1`, `stop sft 1`, `delete children`."""
+    return [_action_in_short(action) for action in result.actions]
+
+
+def _action_in_short(action: Action) -> str:
+    match action:
+        case StartAttempt():
+            return f"start {action.stage} {action.attempt}"
+        case StopAttempt():
+            return f"stop {action.stage} {action.attempt}"
+        case DeleteChildren():
+            return "delete children"
 
 
 def conditions(result: Plan) -> dict[str, str]:

@@ -21,6 +21,7 @@ HAPPENINGS = st.one_of(
     st.just(("suspend",)),
     st.just(("resume",)),
     st.just(("change",)),
+    st.just(("retry",)),
 )
 
 
@@ -52,6 +53,8 @@ def happen(world: World, happening: tuple[object, ...]) -> None:
                 world.generation += 1
         case ("change",):
             world.change_spec()
+        case ("retry",):
+            world.ask_for_retry()
         case unknown:
             raise AssertionError(unknown)
 
