@@ -1,11 +1,17 @@
 """A pod template may change everything but what a stage relies on."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from paft_api import stage_pods
+from paft_api.labels import RESERVED_KEYS, RESERVED_PREFIXES
+from paft_api.spec.pod_template import CONTAINER_FIELDS, OWN_DIRECTORIES, OWN_VOLUMES, POD_FIELDS
 from paft_api.spec.trainer import TrainerSpec
+
+PAGE = Path(__file__).parents[2] / "docs" / "concepts" / "pods.md"
 
 ACCEPTED: dict[str, dict[str, Any]] = {
     "nothing": {},
@@ -95,3 +101,18 @@ def test_what_a_stage_relies_on_is_refused_by_name(case: str) -> None:
 def test_labels_annotations_and_variables_of_ours_are_refused(field: str, value: object, expected: str) -> None:
     with pytest.raises(ValidationError, match=expected):
         TrainerSpec.model_validate({field: value}, strict=False)
+
+
+def test_the_page_about_pods_names_all_that_is_refused() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    refused = [
+        *POD_FIELDS,
+        *CONTAINER_FIELDS,
+        *OWN_VOLUMES,
+        *OWN_DIRECTORIES,
+        *stage_pods.RENDEZVOUS_VARIABLES,
+        *RESERVED_KEYS,
+        *(f"{prefix}*" for prefix in RESERVED_PREFIXES),
+    ]
+
+    assert [name for name in refused if f"`{name}`" not in page] == []

@@ -14,7 +14,7 @@ from paft_api.labels import is_reserved
 OWN_VOLUMES = ("run-spec", "api-access", "shared-memory")
 """Volumes of a stage that cannot be replaced. Its others, scratch and base-cache, can."""
 
-_OWN_DIRECTORIES = (
+OWN_DIRECTORIES = (
     stage_pods.RUN_SPEC_DIRECTORY,
     stage_pods.API_ACCESS_DIRECTORY,
     stage_pods.SHARED_MEMORY_DIRECTORY,
@@ -22,10 +22,12 @@ _OWN_DIRECTORIES = (
     stage_pods.CACHE_DIRECTORY,
     stage_pods.TERMINATION_LOG,
 )
+"""Nothing may be mounted there or above."""
+
 _RENDEZVOUS = "the pods of an arm find one another by it"
 _NEW_ATTEMPT = "what failed is tried again as a new attempt"
 _WHY_IT_FAILED = "it tells the operator why a stage failed"
-_POD_FIELDS = {
+POD_FIELDS = {
     "restartPolicy": _NEW_ATTEMPT,
     "hostname": _RENDEZVOUS,
     "subdomain": _RENDEZVOUS,
@@ -35,7 +37,9 @@ _POD_FIELDS = {
     "serviceAccountName": "use trainer.serviceAccountName",
     "serviceAccount": "use trainer.serviceAccountName",
 }
-_CONTAINER_FIELDS = {
+"""Fields of the pod that cannot be set, and why or what to use instead."""
+
+CONTAINER_FIELDS = {
     "command": "it starts the stage",
     "args": "they name the stage",
     "image": "use trainer.image",
@@ -45,6 +49,7 @@ _CONTAINER_FIELDS = {
     "terminationMessagePath": _WHY_IT_FAILED,
     "terminationMessagePolicy": _WHY_IT_FAILED,
 }
+"""The same of the stage's container."""
 
 
 def require_no_conflict(template: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +60,7 @@ def require_no_conflict(template: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{key} is no part of a pod template; it has metadata and spec")
     _check_metadata(_map_in(template, "metadata", ""))
     spec = _map_in(template, "spec", "")
-    _require_no_own(spec, _POD_FIELDS, "spec")
+    _require_no_own(spec, POD_FIELDS, "spec")
     for index, volume in enumerate(_entries_in(spec, "volumes", "name", "spec")):
         if volume["name"] in OWN_VOLUMES:
             raise ValueError(f"spec.volumes[{index}].name {volume['name']} is one of the stage's own; use another name")
@@ -76,13 +81,13 @@ def _check_metadata(metadata: Mapping[str, Any]) -> None:
 
 
 def _check_container(container: Mapping[str, Any], place: str) -> None:
-    _require_no_own(container, _CONTAINER_FIELDS, place)
+    _require_no_own(container, CONTAINER_FIELDS, place)
     for index, variable in enumerate(_entries_in(container, "env", "name", place)):
         if variable["name"] in stage_pods.RENDEZVOUS_VARIABLES:
             raise ValueError(f"{place}.env[{index}].name {variable['name']} is set by the operator; remove it")
     for index, mount in enumerate(_entries_in(container, "volumeMounts", "mountPath", place)):
         path = posixpath.normpath("/" + mount["mountPath"].lstrip("/"))
-        if any(posixpath.commonpath([path, own]) == path for own in _OWN_DIRECTORIES):
+        if any(posixpath.commonpath([path, own]) == path for own in OWN_DIRECTORIES):
             raise ValueError(
                 f"{place}.volumeMounts[{index}].mountPath {mount['mountPath']} would hide a directory of the stage; "
                 "mount the volume elsewhere"
