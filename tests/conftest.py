@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hack import seaweedfs
 from hypothesis import settings
-from tests.control_plane import control_plane, kubernetes, namespace, pytest_collection_finish
+from tests.control_plane import control_plane, kubelet, kubernetes, namespace, pytest_collection_finish
 
 from paft_api.spec.storage import StorageSpec
 
-__all__ = ["control_plane", "kubernetes", "namespace", "pytest_collection_finish"]
+__all__ = ["control_plane", "kubelet", "kubernetes", "namespace", "pytest_collection_finish"]
 
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.register_profile("campaign", deadline=None, max_examples=2_000)

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 from hack import control_plane as control_planes
 from hack.control_plane import ControlPlane, ControlPlaneError, ProgramsMissing, Settings
-from hack.control_plane.client import NAMESPACE, SERVICE_ACCOUNT, KubernetesClient
+from hack.control_plane.client import NAMESPACE, POD, SERVICE_ACCOUNT, KubernetesClient
+from hack.control_plane.control_plane import ADMINISTRATORS
 from hack.control_plane.programs import find_or_build
+from tests.kubelet_stand_in import KubeletStandIn
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 
@@ -62,3 +64,14 @@ def namespace(kubernetes: KubernetesClient) -> Iterator[str]:
     kubernetes.wait_for(SERVICE_ACCOUNT, "default", name, bool)
     yield name
     kubernetes.delete(NAMESPACE, name)
+    # No kubelet ends them, so their namespace would stay for ever.
+    for pod in kubernetes.list(POD, name):
+        kubernetes.delete(POD, pod["metadata"]["name"], name, grace_seconds=0)
+
+
+@pytest.fixture
+def kubelet(control_plane: ControlPlane, namespace: str) -> Iterator[KubeletStandIn]:
+    """What plays the Pods of the test's namespace."""
+    kubeconfig = control_plane.user_kubeconfig("kubelet-stand-in", groups=(ADMINISTRATORS,))
+    with KubernetesClient(kubeconfig) as client, KubeletStandIn(client, namespace=namespace) as stand_in:
+        yield stand_in

@@ -15,6 +15,10 @@ class ProgramsMissing(ControlPlaneError):
     """A program is in no place that was looked at, and Go, which could build it, is not there."""
 
 
+class AssetsIncomplete(ControlPlaneError):
+    """`KUBEBUILDER_ASSETS` names a folder that lacks a server."""
+
+
 class BuildFailed(ControlPlaneError):
     """`go build` failed."""
 

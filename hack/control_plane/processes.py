@@ -47,7 +47,6 @@ class Process:
 
     def start(self) -> None:
         """Start it, with a new session so that Ctrl-C reaches this process alone."""
-        parent = os.getpid()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -55,7 +54,7 @@ class Process:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=lambda: _die_with(parent),
+                preexec_fn=dying_with_this_process(),
             )
 
     def stop(self, *, grace_seconds: float) -> None:
@@ -90,8 +89,14 @@ def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _die_with(parent: int) -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    # It may have died before the call above: then nobody is left to hear of the result.
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
+def dying_with_this_process() -> Callable[[], None]:
+    """A `preexec_fn` of a child that Linux kills when the thread that started it ends."""
+    parent = os.getpid()
+
+    def prepare() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        # It may have died before the call above: then nobody is left to hear of the result.
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return prepare

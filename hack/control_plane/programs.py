@@ -14,13 +14,15 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack.control_plane.errors import BuildFailed, ProgramsMissing
+from hack.control_plane.errors import AssetsIncomplete, BuildFailed, ProgramsMissing
+from hack.control_plane.processes import dying_with_this_process
 
 ASSETS_VARIABLE = "KUBEBUILDER_ASSETS"
 CACHE_VARIABLE = "PAFT_CONTROL_PLANE_CACHE"
@@ -106,7 +108,9 @@ def _check_assets() -> None:
     assets = os.environ.get(ASSETS_VARIABLE)
     absent = [name for name in ASSETS_PROGRAMS if assets and not os.access(Path(assets) / name, os.X_OK)]
     if absent:
-        raise ProgramsMissing(f"{ASSETS_VARIABLE} is {assets}, but {' and '.join(absent)} are not there; unset it")
+        raise AssetsIncomplete(
+            f"{ASSETS_VARIABLE} is {assets}, which lacks {' and '.join(absent)}; unset it or add that"
+        )
 
 
 def _build_missing(names: list[str]) -> None:
@@ -138,9 +142,9 @@ def _lock(folder: Path) -> Iterator[None]:
 
 def _build(go: str, module: GoModule, names: list[str]) -> None:
     folder = cache_folder()
-    unfinished = folder / ".unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
+    for left_behind in folder.glob(".unfinished-*"):
+        shutil.rmtree(left_behind)
+    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
     log = folder / f"build-{module.folder}.log"
     what = f"{', '.join(names)} {module.version}"
     _say(f"building {what} into {folder}: once, and some minutes")
@@ -186,6 +190,7 @@ def _run_with_progress(command: list[str], module: GoModule, log: Path, what: st
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            preexec_fn=dying_with_this_process(),
         )
         try:
             while True:
