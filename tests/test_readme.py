@@ -45,6 +45,7 @@ def test_make_test_is_everything() -> None:
         "lint-imports",
         "paft_api.reference --check",
         "paft_cli.reference --check",
+        "hack.chart --check",
         'pytest -m "not slow"',
         "pytest -m slow",
     ):
