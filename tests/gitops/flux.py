@@ -1,4 +1,4 @@
-"""Flux's health of an object: CEL expressions over its top-level fields, in a real CEL runtime, and without them kstatus."""
+"""Flux's health of an object: CEL expressions over its top-level fields, in a real CEL runtime; and kstatus."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def health(job: dict[str, Any]) -> str:
 
 
 def _evaluate(expression: str, job: dict[str, Any]) -> bool | None:
-    environment = cel.NewEnv(variables={name: cel.Type.DYN for name in _VARIABLES})
+    environment = cel.NewEnv(variables=dict.fromkeys(_VARIABLES, cel.Type.DYN))
     value = environment.compile(expression).eval(data=job)
     if value.type() == cel.Type.ERROR:
         return None

@@ -1,8 +1,12 @@
 """PaftJobs with the status that the planner gives them, in every situation that a GitOps tool has to tell apart."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from tests.paft_api.complete_job import complete_document
+from tests.paft_api.complete_reports import ADAPTER, ARM, DIGEST, IDENTITY, METRICS, REPORT
 
 from paft_api.causes import CAUSE_FACTS, Cause
 from paft_api.report import Failure, ReportState, StageReport
@@ -11,8 +15,6 @@ from paft_api.stages import StageName
 from paft_api.status import PaftJobStatus
 from paft_operator.planner.observation import AttemptObservation, AttemptState, Observed
 from paft_operator.planner.plan import plan
-from tests.paft_api.complete_job import complete_document
-from tests.paft_api.complete_reports import ADAPTER, ARM, DIGEST, IDENTITY, METRICS, REPORT
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _RESULTS: dict[StageName, dict[str, Any]] = {
@@ -34,7 +36,10 @@ def planned_jobs() -> dict[str, Document]:
     both_run = [attempt(arm, AttemptState.RUNNING) for arm in (StageName.SFT, StageName.PREFERENCE)]
     validating = planned(document())
     training = planned(document(), prepared, *both_run)
-    waiting = planned(training, prepared, attempt(StageName.SFT, AttemptState.FAILED, cause=Cause.HOST_OOM), both_run[1])
+    waiting = planned(
+        training, prepared, attempt(StageName.SFT, AttemptState.FAILED, cause=Cause.HOST_OOM), both_run[1]
+    )
+    queued = planned(document(), prepared, replace(both_run[0], admitted_at=None), both_run[1])
     merging = planned(training, prepared, *arms, attempt(StageName.MERGE, AttemptState.RUNNING, digest=None))
     recipe = status_of(merging).stage(StageName.MERGE).digest
     succeeded = planned(merging, prepared, *arms, attempt(StageName.MERGE, AttemptState.SUCCEEDED, digest=recipe))
@@ -43,6 +48,8 @@ def planned_jobs() -> dict[str, Document]:
     return {
         "not seen": document(),
         "validating": validating,
+        "output in use": planned(document(), output_in_use_by="team-a/older"),
+        "queued": queued,
         "training": training,
         "waiting to retry": waiting,
         "merging": merging,
@@ -61,9 +68,10 @@ def document(*, generation: int = 1, suspend: bool = False) -> Document:
     return written
 
 
-def planned(job: Document, *attempts: AttemptObservation) -> Document:
+def planned(job: Document, *attempts: AttemptObservation, output_in_use_by: str | None = None) -> Document:
     """The document with the status that follows from these attempts."""
-    status = plan(PaftJob.model_validate_json(json.dumps(job)), Observed(attempts=attempts), NOW).status
+    observed = Observed(attempts=attempts, output_in_use_by=output_in_use_by)
+    status = plan(PaftJob.model_validate_json(json.dumps(job)), observed, NOW).status
     return job | {"status": status.to_document()}
 
 
@@ -86,6 +94,7 @@ def attempt(
         stage_digest=None if stage is StageName.PREPARE else digest,
         state=state,
         started_at=NOW - timedelta(minutes=2),
+        admitted_at=NOW - timedelta(minutes=2),
         finished_at=None if state is AttemptState.RUNNING else NOW,
         report=StageReport.model_validate_json(json.dumps(report)) if state is AttemptState.SUCCEEDED else None,
         failure=failure,

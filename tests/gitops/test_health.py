@@ -4,15 +4,18 @@ import json
 
 import pytest
 from lupa.lua51 import LuaError
-
 from tests.gitops import argo_cd, flux
 from tests.gitops.planned_jobs import planned_jobs, status_of
+
+from paft_api.causes import CAUSE_FACTS, Cause
 
 JOBS = planned_jobs()
 EXPECTED = {
     # situation: phase, Argo CD, Flux, kstatus
     "not seen": (None, "Progressing", "Unknown", "Current"),
     "validating": ("Validating", "Healthy", "Current", "Current"),
+    "output in use": ("Pending", "Progressing", "InProgress", "InProgress"),
+    "queued": ("Training", "Healthy", "Current", "Current"),
     "training": ("Training", "Healthy", "Current", "Current"),
     "waiting to retry": ("Training", "Progressing", "InProgress", "InProgress"),
     "merging": ("Merging", "Healthy", "Current", "Current"),
@@ -24,6 +27,12 @@ EXPECTED = {
 MESSAGES = {
     "not seen": "The operator has not seen this spec yet.",
     "validating": "Validating: prepare started",
+    "output in use": (
+        "OutputInUse: merge.output.uri s3://models/fused/ is the output of team-a/older, which is older and has not "
+        "ended; nothing starts until then. Give this job an output of its own, or delete one of the two."
+    ),
+    "queued": "The queue has not admitted every attempt yet.",
+    "waiting to retry": f"WaitingToRetry: It happened. {CAUSE_FACTS[Cause.HOST_OOM].remedy}",
     "training": "Training: sft started, preference started",
     "merging": "Merging: merge started",
     "succeeded": "Published s3://paft/sft/.",
