@@ -35,11 +35,13 @@ format: $(STAMP) ## Format the code
 
 generate: $(STAMP) ## Write generated files anew
 	$(BIN)/python -m paft_api.reference --write
+	$(BIN)/python -m paft_api.crdgen --write
 	$(BIN)/python -m paft_cli.reference --write
 	$(BIN)/python -m hack.chart --write
 
 verify: $(STAMP) ## Check that generated files are what the code says
 	$(BIN)/python -m paft_api.reference --check
+	$(BIN)/python -m paft_api.crdgen --check
 	$(BIN)/python -m paft_cli.reference --check
 	$(BIN)/python -m hack.chart --check
 

@@ -18,7 +18,8 @@ from paft_api.stages import StageName
 FORMAT_VERSION = 1
 """Raised when the same inputs would give other bytes."""
 
-_NOT_MATHEMATICS = {"micro_batch_size", "gradient_checkpointing", "save_steps", "eval_steps", "keep"}
+NOT_MATHEMATICS = {"micro_batch_size", "gradient_checkpointing", "save_steps", "eval_steps", "keep"}
+"""Fields of a training block that change how it is computed, but not what."""
 
 
 def digest_of(document: Mapping[str, object] | Sequence[object]) -> str:
@@ -99,4 +100,4 @@ def recipe_digest(
 
 
 def _mathematics(training: TrainingSpec) -> dict[str, object]:
-    return training.model_dump(mode="json", by_alias=True, exclude=_NOT_MATHEMATICS)
+    return training.model_dump(mode="json", by_alias=True, exclude=NOT_MATHEMATICS)

@@ -1,5 +1,6 @@
 """The base of every model in the contract."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
@@ -28,29 +29,55 @@ class Model(BaseModel):
         return self.model_dump_json(by_alias=True, exclude_none=True)
 
 
-def unavailable(*values: object, instead: str) -> AfterValidator:
+@dataclass(frozen=True, slots=True)
+class Unavailable:
     """Refuses values that the contract names but this version cannot do yet."""
 
-    def check(value: object) -> object:
-        if value in values:
-            shown = str(value).lower() if isinstance(value, bool) else value
-            raise ValueError(f"{shown} is not available in this version; {instead}")
+    values: tuple[object, ...]
+    instead: str
+
+    def __call__(self, value: object) -> object:
+        """The value, if it is available."""
+        if value in self.values:
+            raise ValueError(self.message(value))
         return value
 
-    return AfterValidator(check)
+    def message(self, value: object) -> str:
+        """What is wrong with an unavailable value, and what to do."""
+        shown = str(value).lower() if isinstance(value, bool) else value
+        return f"{shown} is not available in this version; {self.instead}"
 
 
-def _number_to_text(value: object) -> object:
-    """Kubernetes writes quantities as a number or as text; inside they are always text."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+def unavailable(*values: object, instead: str) -> AfterValidator:
+    """Marks values that the contract names but this version cannot do yet."""
+    return AfterValidator(Unavailable(values, instead))
+
+
+def number_to_text(value: object) -> object:
+    """Kubernetes takes whole numbers of 64 bits as quantities; inside they are always text."""
+    if isinstance(value, int) and not isinstance(value, bool) and value < 2**63:
         return str(value)
     return value
+
+
+MAXIMUM_URI_LENGTH = 1024
+
+
+def end_with_slash(uri: str) -> str:
+    """A folder's address with a `/` at its end."""
+    if uri.endswith("/"):
+        return uri
+    if len(uri) == MAXIMUM_URI_LENGTH:
+        raise ValueError(f"too long with a / at its end; at most {MAXIMUM_URI_LENGTH} characters are allowed")
+    return uri + "/"
 
 
 Uri = Annotated[
     str,
     StringConstraints(
-        min_length=6, max_length=1024, pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?|file:///.*)$"
+        min_length=6,
+        max_length=MAXIMUM_URI_LENGTH,
+        pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?|file:///.*)$",
     ),
 ]
 """`s3://bucket/key` or `file:///absolute/path`."""
@@ -58,9 +85,11 @@ Uri = Annotated[
 FolderUri = Annotated[
     str,
     StringConstraints(
-        min_length=6, max_length=1024, pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.*|file:///.+)$"
+        min_length=6,
+        max_length=MAXIMUM_URI_LENGTH,
+        pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?|file:///.+)$",
     ),
-    BeforeValidator(lambda value: value if not isinstance(value, str) or value.endswith("/") else value + "/"),
+    AfterValidator(end_with_slash),
 ]
 """A folder in an object store; a missing `/` at its end is added."""
 
@@ -70,7 +99,7 @@ Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$", max_
 Quantity = Annotated[
     str,
     StringConstraints(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"),
-    BeforeValidator(_number_to_text),
+    BeforeValidator(number_to_text),
 ]
 """A Kubernetes quantity such as `500m`, `32` or `256Gi`."""
 

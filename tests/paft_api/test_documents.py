@@ -91,7 +91,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "bad address": (
         "s3://models/base/",
         "models/base",
-        'job.yaml:7:5: spec.base.uri: "models/base/" does not have the right form; write s3://bucket/folder/ or '
+        'job.yaml:7:5: spec.base.uri: "models/base" does not have the right form; write s3://bucket/folder/ or '
         "file:///absolute/path/",
     ),
     "bad quantity": (

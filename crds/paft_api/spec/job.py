@@ -38,7 +38,7 @@ class Metadata(Model):
 
 
 class PaftJobSpec(Model):
-    """What a user asks for."""
+    """Two adapters trained from one base, and the merge of both."""
 
     base: BaseSpec
     """The checkpoint both arms start from."""

@@ -32,8 +32,9 @@ class DpoSpec(Model):
     @model_validator(mode="after")
     def _types_once(self) -> Self:
         types = [loss.type for loss in self.losses]
-        if len(set(types)) != len(types):
-            raise ValueError(f"losses names a type twice ({', '.join(types)}); add their weights up in one entry")
+        repeated = next((name for name in types if types.count(name) > 1), None)
+        if repeated is not None:
+            raise ValueError(f"losses names {repeated} twice; add their weights up in one entry")
         return self
 
 

@@ -11,7 +11,8 @@ class SecretReference(Model):
     """A Secret in the PaftJob's own namespace."""
 
     name: DnsLabel
-    """Name of the Secret; its keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are used."""
+    """Name of the Secret; its keys AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where it is there, AWS_SESSION_TOKEN
+    are used."""
 
 
 class StorageSpec(Model):
@@ -20,7 +21,7 @@ class StorageSpec(Model):
     artifacts_uri: FolderUri
     """Folder for adapters, checkpoints and the base index. Jobs share it: finished work is found by content."""
 
-    endpoint: Annotated[str, StringConstraints(max_length=512, pattern=r"^https?://[^\s/]+/?$")] | None = None
+    endpoint: Annotated[str, StringConstraints(max_length=512, pattern=r"^https?://[!-.0-~]+/?$")] | None = None
     """Address of an S3-compatible server. Default: AWS."""
 
     region: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None

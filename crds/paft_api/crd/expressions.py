@@ -1,0 +1,98 @@
+"""CEL about fields of the models, with their defaults worked out: the schema has none.
+
+Optionals of CEL would be shorter, but the API server cannot tell how long a value in one may be, so that a rule with
+them costs too much.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from paft_api.model_fields import is_list, model_in
+
+
+def resolved(model: type[BaseModel], path: str, *, of: str = "self", default: str | None = None) -> str:
+    """The value at `path` below a model as the operator will see it, whether or not it is written out.
+
+    `dpo.losses[].type` gives the list of the entries' types. `default`: CEL for where the model's own is worked out.
+    """
+    place = _Place.at(model, path, of)
+    if default is None:
+        assert place.default is not None, f"{path} has no value where it is not written out"
+        default = place.default
+    return f"({place.presence} ? {place.value} : {default})" if place.presence else place.value
+
+
+def unchanged(model: type[BaseModel], path: str, *, before: str, after: str) -> str:
+    """Whether the value at `path` is the same below two objects."""
+    old, new = _Place.at(model, path, before), _Place.at(model, path, after)
+    if not old.presence:
+        return f"{new.value} == {old.value}"
+    if old.default is not None:
+        return f"{resolved(model, path, of=after)} == {resolved(model, path, of=before)}"
+    return f"({old.presence} ? {new.presence} && {new.value} == {old.value} : !({new.presence}))"
+
+
+def literal(value: object) -> str:
+    """A value of Python in CEL; texts and numbers are written as in JSON."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(literal(entry) for entry in value)}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Paths of all values below a model; lists whose entries have no defaults are values."""
+    for name, field in model.model_fields.items():
+        path = f"{prefix}{field.alias or name}"
+        inner = model_in(field.annotation)
+        if inner is None or (is_list(field) and _is_plain(inner)):
+            yield path
+        else:
+            yield from leaves(inner, f"{path}[]." if is_list(field) else f"{path}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place:
+    """A value in CEL. `presence`: whether it is written out, empty for what always is; `default`: None for none."""
+
+    value: str
+    presence: str
+    default: str | None
+
+    @classmethod
+    def at(cls, model: type[BaseModel], path: str, of: str) -> "_Place":
+        name, _, rest = path.partition(".")
+        field = model.model_fields[_attribute(model, name.removesuffix("[]"))]
+        selected = f"{of}.{name.removesuffix('[]')}"
+        presence = "" if field.is_required() else f"has({selected})"
+        inner = model_in(field.annotation)
+        if not rest:
+            return cls(value=selected, presence=presence, default=_default(field))
+        assert inner is not None, f"{model.__name__}.{name} is no block"
+        if is_list(field):
+            value = f"{selected}.map(entry, {resolved(inner, rest, of='entry')})"
+            return cls(value=value, presence=presence, default=_defaults(field, _attribute(inner, rest)))
+        below = cls.at(inner, rest, selected)
+        presences = " && ".join(part for part in (presence, below.presence) if part)
+        return cls(value=below.value, presence=presences, default=below.default)
+
+
+def _is_plain(model: type[BaseModel]) -> bool:
+    return all(field.is_required() for field in model.model_fields.values())
+
+
+def _default(field: FieldInfo) -> str | None:
+    # CEL knows no empty map of the type that a map of unknown fields has.
+    has_none = field.is_required() or field.default is None or isinstance(field.default, dict)
+    return None if has_none else literal(field.default)
+
+
+def _defaults(field: FieldInfo, attribute: str) -> str | None:
+    return None if field.is_required() else literal([getattr(entry, attribute) for entry in field.default])
+
+
+def _attribute(model: type[BaseModel], alias: str) -> str:
+    return next(name for name, field in model.model_fields.items() if (field.alias or name) == alias)

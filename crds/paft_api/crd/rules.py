@@ -1,0 +1,237 @@
+"""The checks that pydantic runs as code, told once more in CEL: the API server runs them at admission.
+
+A rule's message is the model's own, word for word. Where the first word of that is a path, it is the rule's field path
+instead. A validator that is in none of the tables below makes the generator fail.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from paft_api.crd.expressions import literal, resolved
+from paft_api.labels import RESERVED_KEYS, RESERVED_PREFIXES
+from paft_api.model import MAXIMUM_URI_LENGTH, Unavailable
+from paft_api.spec import DataFormat, DpoSpec, MergeSpec, SchedulingSpec, SftSpec
+from paft_api.spec.trainer import Toleration
+from paft_api.stage_pods import RENDEZVOUS_VARIABLES
+from paft_api.stages import ARMS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """One entry of x-kubernetes-validations.
+
+    `rule` is CEL that is true of a valid value. `message_expression`: the message with values in it, in CEL; `message`
+    is what is shown where that cannot be. `field_path`: the field below that is to be mended.
+    """
+
+    rule: str
+    message: str
+    message_expression: str | None = None
+    field_path: str | None = None
+    reason: str | None = None
+    optional_old_self: bool = False
+
+    def to_document(self) -> dict[str, Any]:
+        """The entry as YAML has it."""
+        document = {
+            "rule": self.rule,
+            "message": self.message,
+            "messageExpression": self.message_expression,
+            "fieldPath": self.field_path,
+            "reason": self.reason,
+            "optionalOldSelf": self.optional_old_self or None,
+        }
+        return {key: value for key, value in document.items() if value is not None}
+
+    def about_keys(self) -> "Rule":
+        """The same rule, about every key of a map."""
+        about_key = _about(self.rule, "key")
+        shown = self.message_expression or formatted(f"%s: {self.message.replace('%', '%%')}", "self")
+        return Rule(
+            rule=f"self.all(key, {about_key})",
+            message=f"a key: {self.message}",
+            message_expression=_about(shown, f"self.filter(key, !({about_key}))[0]"),
+        )
+
+
+def formatted(text: str, *values: str) -> str:
+    """CEL for a message with values in it. Put together with +, it would count as endlessly long."""
+    return f"{literal(text)}.format([{', '.join(values)}])"
+
+
+def _about(expression: str, value: str) -> str:
+    return re.sub(r"\bself\b", value, expression)
+
+
+def rules_of(validator: Callable[..., object]) -> list[Rule]:
+    """The rules that stand for a validator. Raises LookupError for one that nobody has thought about."""
+    if isinstance(validator, Unavailable):
+        return [Rule(rule=f"self != {literal(value)}", message=validator.message(value)) for value in validator.values]
+    name = name_of(validator)
+    if name in NOT_IN_THE_SCHEMA:
+        return []
+    if name not in RULES:
+        raise LookupError(f"{name} is not in the CRD: add its rule to paft_api/crd/rules.py, or why there is none")
+    return RULES[name]
+
+
+def name_of(validator: Callable[..., object]) -> str:
+    """A validator's name in the tables: its module's last part and its own."""
+    return f"{validator.__module__.rpartition('.')[2]}.{validator.__qualname__}"
+
+
+def _global_batch_divides() -> Rule:
+    batch = resolved(SftSpec, "training.globalBatchSize")
+    micro = resolved(SftSpec, "training.microBatchSize")
+    nodes = resolved(SftSpec, "resources.nodes")
+    gpus = resolved(SftSpec, "resources.gpusPerNode")
+    per_node = resolved(SftSpec, "resources.processesPerNode", default=f"({gpus} > 0 ? {gpus} : 1)")
+    processes = f"{nodes} * {per_node}"
+    step = f"({processes} * {micro})"
+    nearest = f"({batch} < {step} ? {step} : (2 * {batch} + {step}) / (2 * {step}) * {step})"
+    # Numbers out of bounds have an error of their own, and would divide by zero or overflow here.
+    in_bounds = f"[{batch}, {micro}, {nodes}, {per_node}].all(number, number > 0 && number <= 65536)"
+    return Rule(
+        rule=f"!{in_bounds} || {batch} % {step} == 0",
+        message="it must be a multiple of resources.nodes × resources.processesPerNode × training.microBatchSize",
+        message_expression=formatted(
+            "%d is not a multiple of %d processes × microBatchSize %d = %d; use %d",
+            *(batch, processes, micro, step, nearest),
+        ),
+        field_path=".training.globalBatchSize",
+    )
+
+
+def _formats_fit(*allowed: DataFormat) -> list[Rule]:
+    names = " or ".join(allowed)
+    rules = []
+    for field, sources in (("train", "self.data.train"), ("eval", resolved(SftSpec, "data.eval"))):
+        fits = f"source.format in {literal(allowed)}"
+        index = f"{sources}.map(source, {fits}).indexOf(false)"
+        unfit = f"{sources}.filter(source, !({fits}))[0].format"
+        words = f"cannot be used in this arm; use {names}"
+        rules.append(
+            Rule(
+                rule=f"{sources}.all(source, {fits})",
+                message=f"data.{field} has a format that {words}",
+                message_expression=formatted(f"data.{field}[%d].format %s {words}", index, unfit),
+            )
+        )
+    return rules
+
+
+def _output_is_apart(name: str) -> Rule:
+    output, other = folder("self.merge.output.uri"), folder(f"self.{name}")
+    remedy = "lie in one another; give the output a folder of its own"
+    return Rule(
+        rule=f"!{output}.startsWith({other}) && !{other}.startsWith({output})",
+        message=f"it and {name} {remedy}",
+        message_expression=formatted(f"%s and {name} %s {remedy}", output, other),
+        field_path=".merge.output.uri",
+    )
+
+
+def folder(uri: str) -> str:
+    """A folder's address with the `/` that the models add."""
+    return f'({uri}.endsWith("/") ? {uri} : {uri} + "/")'
+
+
+def _is_reserved() -> str:
+    starts = [f"self.startsWith({literal(prefix)})" for prefix in RESERVED_PREFIXES]
+    return " || ".join([f"self in {literal(RESERVED_KEYS)}", *starts])
+
+
+_LOSS_TYPES = resolved(DpoSpec, "losses[].type")
+_ONCE = f"{_LOSS_TYPES}.exists_one(other, other == name)"
+_METHOD = resolved(MergeSpec, "method")
+_WEIGHTS = [f"{resolved(MergeSpec, f'weights[].{arm}')}[0]" for arm in ARMS]
+_ADMISSION = resolved(SchedulingSpec, "admission")
+_OPERATOR = resolved(Toleration, "operator")
+
+RULES: Mapping[str, list[Rule]] = {
+    "model.end_with_slash": [
+        Rule(
+            rule=f'self.endsWith("/") || size(self) < {MAXIMUM_URI_LENGTH}',
+            message=f"too long with a / at its end; at most {MAXIMUM_URI_LENGTH} characters are allowed",
+        )
+    ],
+    "arm.ArmSpec._global_batch_divides": [_global_batch_divides()],
+    "sft.SftSpec._formats_fit": _formats_fit(DataFormat.MESSAGES, DataFormat.PROMPT_COMPLETION),
+    "preference.PreferenceSpec._formats_fit": _formats_fit(DataFormat.PREFERENCE),
+    "preference.DpoSpec._types_once": [
+        Rule(
+            rule=f"{_LOSS_TYPES}.all(name, {_ONCE})",
+            message="names a type twice; add their weights up in one entry",
+            message_expression=formatted(
+                "names %s twice; add their weights up in one entry", f"{_LOSS_TYPES}.filter(name, !({_ONCE}))[0]"
+            ),
+            field_path=".losses",
+        )
+    ],
+    "merge.MergeSpec._density_is_for_ties": [
+        Rule(
+            rule=f'!has(self.density) || {_METHOD} == "ties"',
+            message="it has no effect with this method; remove it or use method ties",
+            message_expression=formatted(
+                "%s has no effect with method %s; remove it or use method ties", "self.density", "self.method"
+            ),
+            field_path=".density",
+        )
+    ],
+    "merge.MergeSpec._linear_weights_have_a_sum": [
+        Rule(
+            rule=f'{_METHOD} != "linear" || {_WEIGHTS[0]} + {_WEIGHTS[1]} != 0.0',
+            message="they add up to 0, by which linear divides; change one of them or use task_arithmetic",
+            message_expression=formatted(
+                "sft %s and preference %s add up to 0, by which linear divides; change one of them or use "
+                "task_arithmetic",
+                *_WEIGHTS,
+            ),
+            field_path=".weights",
+        )
+    ],
+    "job.PaftJobSpec._output_is_apart": [_output_is_apart("base.uri"), _output_is_apart("storage.artifactsUri")],
+    "scheduling.SchedulingSpec._atomic_needs_a_queue": [
+        Rule(
+            rule=f'{_ADMISSION} != "Atomic" || has(self.queueName)',
+            message="Atomic needs queueName; add the name of a LocalQueue, or use PerArm",
+            field_path=".admission",
+        )
+    ],
+    "trainer.Toleration._exists_has_no_value": [
+        Rule(
+            rule=f'{_OPERATOR} != "Exists" || !has(self.value)',
+            message="it cannot be given with operator Exists; remove it or use Equal",
+            message_expression='"\'" + self.value + "\' cannot be given with operator Exists; remove it or use Equal"',
+            field_path=".value",
+        ),
+        Rule(
+            rule=f'{_OPERATOR} != "Equal" || has(self.key)',
+            message="Equal needs a key; add it, or use operator Exists to tolerate every taint",
+            field_path=".operator",
+        ),
+    ],
+    "trainer._require_no_rendezvous": [
+        Rule(
+            rule=f"!(self in {literal(RENDEZVOUS_VARIABLES)})",
+            message="is set by the operator; remove it",
+            message_expression=formatted("%s is set by the operator; remove it", "self"),
+        )
+    ],
+    "trainer._require_free": [
+        Rule(
+            rule=f"!({_is_reserved()})",
+            message="is set by the operator or by Kubernetes; remove it",
+            message_expression=formatted("%s is set by the operator or by Kubernetes; remove it", "self"),
+        )
+    ],
+}
+"""By `name_of` a validator."""
+
+NOT_IN_THE_SCHEMA: Mapping[str, str] = {
+    "pod_template.require_no_conflict": "to be done",
+    "free_form._require_small": "CEL sees nothing of a map whose fields no schema names; their number is bounded",
+}
+"""Validators that nothing in the CRD stands for, and why."""
