@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 HAND_WRITTEN = [page for page in PAGES if "<!-- Generated" not in page.read_text(encoding="utf-8")]
 TARGETS = {
-    "help", "demo", "test", "lint", "format", "generate", "verify", "bench", "campaign", "constraints", "clean",
+    "help", "demo", "test", "cluster", "lint", "format", "generate", "verify", "bench", "campaign", "constraints",
+    "clean",
 }  # fmt: skip
 
 
