@@ -55,7 +55,7 @@ def object_schema() -> dict[str, Any]:
     properties = schema["properties"]
     for name in ("apiVersion", "kind"):
         del properties[name]["enum"]
-    properties["metadata"] = {"type": "object"}
+    properties["metadata"] = {"type": "object", "properties": {"name": {"type": "string"}}}
     for name, key in _LIST_KEYS.items():
         properties["status"]["properties"][name] |= {
             "x-kubernetes-list-type": "map",
@@ -72,8 +72,9 @@ def _name_rule() -> Rule:
     return Rule(
         rule=f"oldSelf.hasValue() || size(self.metadata.name) <= {name['maxLength']} && "
         f"self.metadata.name.matches({literal(name['pattern'])})",
-        message=f"metadata.name: use lower-case letters, digits and -, starting with a letter; at most "
-        f"{name['maxLength']} characters are allowed",
+        message=f"use lower-case letters, digits and -, starting with a letter; at most {name['maxLength']} characters "
+        "are allowed",
+        field_path=".metadata.name",
         optional_old_self=True,
     )
 

@@ -90,7 +90,7 @@ def _global_batch_divides() -> Rule:
     per_node = resolved(SftSpec, "resources.processesPerNode", default=f"({gpus} > 0 ? {gpus} : 1)")
     processes = f"{nodes} * {per_node}"
     step = f"({processes} * {micro})"
-    nearest = f"({batch} < {step} ? {step} : (2 * {batch} + {step}) / (2 * {step}) * {step})"
+    nearest = f"({batch} < {step} ? {step} : (2 * {batch} + {step} - 1) / (2 * {step}) * {step})"
     # Numbers out of bounds have an error of their own, and would divide by zero or overflow here.
     in_bounds = f"[{batch}, {micro}, {nodes}, {per_node}].all(number, number > 0 && number <= 65536)"
     return Rule(
@@ -138,10 +138,10 @@ def folder(uri: str) -> str:
     return f'({uri}.endsWith("/") ? {uri} : {uri} + "/")'
 
 
-def _is_reserved() -> str:
-    starts = [f"self.startsWith({literal(prefix)})" for prefix in RESERVED_PREFIXES]
-    return " || ".join([f"self in {literal(RESERVED_KEYS)}", *starts])
-
+IS_RESERVED = " || ".join(
+    [f"self in {literal(RESERVED_KEYS)}", *(f"self.startsWith({literal(prefix)})" for prefix in RESERVED_PREFIXES)]
+)
+"""Whether a label or an annotation is ours or the Job controller's."""
 
 _LOSS_TYPES = resolved(DpoSpec, "losses[].type")
 _ONCE = f"{_LOSS_TYPES}.exists_one(other, other == name)"
@@ -222,7 +222,7 @@ RULES: Mapping[str, list[Rule]] = {
     ],
     "trainer._require_free": [
         Rule(
-            rule=f"!({_is_reserved()})",
+            rule=f"!({IS_RESERVED})",
             message="is set by the operator or by Kubernetes; remove it",
             message_expression=formatted("%s is set by the operator or by Kubernetes; remove it", "self"),
         )
@@ -231,7 +231,6 @@ RULES: Mapping[str, list[Rule]] = {
 """By `name_of` a validator."""
 
 NOT_IN_THE_SCHEMA: Mapping[str, str] = {
-    "pod_template.require_no_conflict": "to be done",
     "free_form._require_small": "CEL sees nothing of a map whose fields no schema names; their number is bounded",
 }
 """Validators that nothing in the CRD stands for, and why."""

@@ -8,8 +8,10 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from paft_api.crd.expressions import literal
+from paft_api.crd.pod_template import pod_template_schema
 from paft_api.crd.rules import Rule, rules_of
 from paft_api.model import number_to_text
+from paft_api.spec.pod_template import require_no_conflict
 
 RULES = "x-kubernetes-validations"
 INT_OR_STRING = "x-kubernetes-int-or-string"
@@ -32,6 +34,9 @@ _KEPT = (
     "maxProperties",
     "required",
     INT_OR_STRING,
+    PRESERVE,
+    "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys",
     RULES,
 )
 
@@ -66,7 +71,10 @@ class _RuledSchema(GenerateJsonSchema):
 
     def function_after_schema(self, schema: core_schema.AfterValidatorFunctionSchema) -> JsonSchemaValue:
         document = self.generate_inner(schema["schema"])
-        return _with_rules(document, rules_of(schema["function"]["function"]))
+        validator = schema["function"]["function"]
+        if validator is require_no_conflict:
+            return pod_template_schema()
+        return _with_rules(document, rules_of(validator))
 
     def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> JsonSchemaValue:
         document = self.generate_inner(schema["schema"])
@@ -94,7 +102,7 @@ def _structural(node: dict[str, Any], definitions: dict[str, dict[str, Any]]) ->
         result["items"] = _structural(node["items"], definitions)
     if "properties" in node:
         result["properties"] = {name: _structural(inner, definitions) for name, inner in node["properties"].items()}
-    elif node.get("type") == "object":
+    elif node.get("type") == "object" and PRESERVE not in node:
         result |= _map(node, result, definitions)
     return result
 
@@ -116,7 +124,8 @@ def _map(node: dict[str, Any], result: dict[str, Any], definitions: dict[str, di
     values = node["additionalProperties"]
     if not values:
         return {PRESERVE: True}
-    rules = [*result.get(RULES, []), *(rule.about_keys().to_document() for rule in _key_rules(node["propertyNames"]))]
+    about_keys = [rule.about_keys().to_document() for rule in _key_rules(node.get("propertyNames", {}))]
+    rules = [*result.get(RULES, []), *about_keys]
     return {"additionalProperties": _structural(values, definitions), **({RULES: rules} if rules else {})}
 
 

@@ -50,4 +50,4 @@ def require_formats(data: DataSpec, allowed: tuple[DataFormat, ...]) -> None:
 
 
 def _nearest_multiple(value: int, step: int) -> int:
-    return max(step, (2 * value + step) // (2 * step) * step)
+    return max(step, (2 * value + step - 1) // (2 * step) * step)

@@ -5,7 +5,7 @@ namespace's Pod Security level to say, and whether its fields exist for the API 
 """
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 from paft_api import stage_pods
@@ -23,6 +23,9 @@ OWN_DIRECTORIES = (
     stage_pods.TERMINATION_LOG,
 )
 """Nothing may be mounted there or above."""
+
+MAXIMUM_ENTRIES = 256
+"""Of each list and map that is looked at here."""
 
 _RENDEZVOUS = "the pods of an arm find one another by it"
 _NEW_ATTEMPT = "what failed is tried again as a new attempt"
@@ -64,10 +67,13 @@ def require_no_conflict(template: dict[str, Any]) -> dict[str, Any]:
     for index, volume in enumerate(_entries_in(spec, "volumes", "name", "spec")):
         if volume["name"] in OWN_VOLUMES:
             raise ValueError(f"spec.volumes[{index}].name {volume['name']} is one of the stage's own; use another name")
-    _entries_in(spec, "initContainers", "name", "spec")
-    for index, container in enumerate(_entries_in(spec, "containers", "name", "spec")):
-        if container["name"] == stage_pods.CONTAINER:
-            _check_container(container, f"spec.containers[{index}]")
+    for field in ("initContainers", "containers"):
+        for index, container in enumerate(_entries_in(spec, field, "name", "spec")):
+            place = f"spec.{field}[{index}]"
+            variables = _entries_in(container, "env", "name", place)
+            mounts = _entries_in(container, "volumeMounts", "mountPath", place)
+            if field == "containers" and container["name"] == stage_pods.CONTAINER:
+                _check_container(container, variables, mounts, place)
     return template
 
 
@@ -75,17 +81,26 @@ def _check_metadata(metadata: Mapping[str, Any]) -> None:
     for field in metadata:
         if field not in ("labels", "annotations"):
             raise ValueError(f"metadata.{field} cannot be set; labels and annotations can")
-        for key in _map_in(metadata, field, "metadata"):
+        entries = _map_in(metadata, field, "metadata")
+        _require_few(entries, f"metadata.{field}")
+        for key, value in entries.items():
             if is_reserved(key):
                 raise ValueError(f"metadata.{field} names {key}, which the operator or Kubernetes sets; remove it")
+            if not isinstance(value, str):
+                raise ValueError(f"metadata.{field}.{key} is not text; put it in quotes")
 
 
-def _check_container(container: Mapping[str, Any], place: str) -> None:
+def _check_container(
+    container: Mapping[str, Any],
+    variables: Sequence[Mapping[str, Any]],
+    mounts: Sequence[Mapping[str, Any]],
+    place: str,
+) -> None:
     _require_no_own(container, CONTAINER_FIELDS, place)
-    for index, variable in enumerate(_entries_in(container, "env", "name", place)):
+    for index, variable in enumerate(variables):
         if variable["name"] in stage_pods.RENDEZVOUS_VARIABLES:
             raise ValueError(f"{place}.env[{index}].name {variable['name']} is set by the operator; remove it")
-    for index, mount in enumerate(_entries_in(container, "volumeMounts", "mountPath", place)):
+    for index, mount in enumerate(mounts):
         path = posixpath.normpath("/" + mount["mountPath"].lstrip("/"))
         if any(posixpath.commonpath([path, own]) == path for own in OWN_DIRECTORIES):
             raise ValueError(
@@ -129,10 +144,16 @@ def _entries_in(parent: Mapping[str, Any], field: str, key: str, place: str) -> 
     for index, entry in enumerate(value):
         if not isinstance(entry, Mapping) or not isinstance(entry.get(key), str):
             raise ValueError(f"{path}[{index}] is not a map with a {key}")
+    _require_few(value, path)
     keys = [entry[key] for entry in value]
     if len(set(keys)) != len(keys):
         raise ValueError(f"{path} has two entries with one {key}; merge them into one")
     return value
+
+
+def _require_few(entries: Sized, path: str) -> None:
+    if len(entries) > MAXIMUM_ENTRIES:
+        raise ValueError(f"{path} has {len(entries)} entries; at most {MAXIMUM_ENTRIES} are allowed")
 
 
 def _joined(place: str, field: str) -> str:
