@@ -45,8 +45,8 @@ class OperatorProcess:
 
     def __init__(self, settings: OperatorSettings) -> None:
         self._settings = settings
-        self._index = Index()
         self._queue: WorkQueue[JobKey] = WorkQueue(longest_pause=settings.retry_longest)
+        self._index = Index(on_output_change=self._queue.add)
         self._health = Health()
         self._metrics = Metrics(version=version("paft"), queue_depth=lambda: len(self._queue))
         self._first_lists = asyncio.Event()

@@ -9,15 +9,27 @@ from datetime import UTC, datetime
 
 from paft_api import labels
 from paft_api.spec import PaftJob
+from paft_api.stages import ARMS
 from paft_operator.cluster.api_client import ApiClient
 from paft_operator.cluster.errors import ApiError, ForeignObject, Outdated
 from paft_operator.cluster.live_objects import LiveObjects
-from paft_operator.cluster.resources import CONFIG_MAPS, JOBS, SERVICES, Object, is_owned_by, resource_of
+from paft_operator.cluster.resources import (
+    CONFIG_MAPS,
+    JOBS,
+    ROLE_BINDINGS,
+    ROLES,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    Object,
+    Resource,
+    is_owned_by,
+    resource_of,
+)
 from paft_operator.manifests.attempt_objects import attempt_objects
-from paft_operator.manifests.names import attempt_name
+from paft_operator.manifests.names import attempt_name, report_name, service_name
 from paft_operator.manifests.settings import ManifestSettings
 from paft_operator.observing.records import STOPPED_AT, JobKey, JobRecord
-from paft_operator.planner.actions import Action, StartAttempt, StopAttempt
+from paft_operator.planner.actions import Action, DeleteChildren, StartAttempt, StopAttempt
 
 
 class ClusterHost:
@@ -36,6 +48,8 @@ class ClusterHost:
                     await self._start(job, action)
                 case StopAttempt():
                     await self._stop(job, action)
+                case DeleteChildren():
+                    await self._delete_children(job)
 
     async def _start(self, job: PaftJob, action: StartAttempt) -> None:
         manifests = attempt_objects(job, action, self._settings)
@@ -89,6 +103,24 @@ class ClusterHost:
         if run_spec is not None:
             self._live.remember(CONFIG_MAPS, run_spec)
         await self._client.delete(JOBS, namespace, name, uid=found.uid, propagation="Foreground")
+
+    async def _delete_children(self, job: PaftJob) -> None:
+        """The RunSpecs go last: as long as one is there, so may be everything else of its attempt."""
+        name = job.metadata.name
+        attempts = self._live.attempts(JobKey(job.metadata.namespace, name), _uid(job))
+        names = [attempt_name(name, *attempt) for attempt in attempts]
+        for resource in (JOBS, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS):
+            await self._delete_own(job, resource, names)
+        await self._delete_own(job, SERVICES, [service_name(name, arm) for arm in ARMS])
+        await self._delete_own(job, CONFIG_MAPS, [report_name(name, *attempt) for attempt in attempts])
+        await self._delete_own(job, CONFIG_MAPS, names)
+
+    async def _delete_own(self, job: PaftJob, resource: Resource, names: Sequence[str]) -> None:
+        namespace = job.metadata.namespace
+        for name in names:
+            found = await self._client.get(resource, namespace, name)
+            if found is not None and is_owned_by(found, _uid(job)):
+                await self._client.delete(resource, namespace, name, uid=found["metadata"]["uid"])
 
     async def _get(self, manifest: Object) -> Object | None:
         metadata = manifest["metadata"]

@@ -5,7 +5,7 @@ version of it, and one that was deleted does not come back. Versions of all obje
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -32,9 +32,13 @@ class KnownJob:
 
 
 class Index:
-    """All of it. For one event loop; reading versions is safe from other threads."""
+    """All of it. For one event loop; `is_news` may be asked from other threads.
 
-    def __init__(self) -> None:
+    `on_output_change` is called for each PaftJob to whose output another began or ceased to publish.
+    """
+
+    def __init__(self, on_output_change: Callable[[JobKey], None] = lambda key: None) -> None:
+        self._on_output_change = on_output_change
         self._jobs: dict[JobKey, KnownJob] = {}
         self._versions: dict[tuple[type[Record], str, str], int] = {}
         self._deletions: OrderedDict[tuple[type[Record], str, str], int] = OrderedDict()
@@ -105,10 +109,13 @@ class Index:
             self._forget(record)
         return [record.key for record in gone]
 
-    def sharing_output(self, output: Output) -> list[PaftJobRecord]:
-        """PaftJobs that publish there."""
-        jobs = (self._jobs[key].paft_job for key in self._outputs.get(output, ()))
-        return [job for job in jobs if job is not None]
+    def output_in_use_by(self, job: PaftJobRecord) -> str | None:
+        """The oldest older PaftJob that has not ended and publishes to the same output, as namespace/name."""
+        if job.output is None:
+            return None
+        sharing = (self._jobs[key].paft_job for key in self._outputs.get(job.output, ()) if key != job.key)
+        older = [one for one in sharing if one is not None and not one.has_ended and _age(one) < _age(job)]
+        return "/".join(min(older, key=_age).key) if older else None
 
     def _records(self, kind: type[Record]) -> Iterator[Record]:
         for known in self._jobs.values():
@@ -138,9 +145,21 @@ class Index:
             del self._jobs[record.key]
 
     def _move_output(self, before: PaftJobRecord | None, after: PaftJobRecord | None) -> None:
+        told = {(job.output, job.has_ended) for job in (before, after) if job is not None and job.output is not None}
         if before is not None and before.output is not None:
             self._outputs[before.output].discard(before.key)
             if not self._outputs[before.output]:
                 del self._outputs[before.output]
         if after is not None and after.output is not None:
             self._outputs.setdefault(after.output, set()).add(after.key)
+        if before is not None and (after is None or len(told) > 1):
+            self._tell_sharing({output for output, _ in told})
+
+    def _tell_sharing(self, outputs: set[Output]) -> None:
+        for output in outputs:
+            for key in self._outputs.get(output, ()):
+                self._on_output_change(key)
+
+
+def _age(job: PaftJobRecord) -> tuple[str, str]:
+    return job.created_at, job.uid

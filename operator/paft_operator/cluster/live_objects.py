@@ -37,6 +37,12 @@ class LiveObjects:
         known = self._index.known(key)
         return known.children.get(ChildKey(kind, name)) if known is not None else None
 
+    def attempts(self, key: JobKey, job_uid: str) -> list[AttemptKey]:
+        """Attempts of which the index has objects that the PaftJob with this uid controls."""
+        known = self._index.known(key)
+        children = known.children.values() if known is not None else ()
+        return sorted({child.attempt_key for child in children if child.owner_uid == job_uid})
+
     async def paft_job(self, key: JobKey) -> PaftJobRecord | None:
         """The PaftJob as it is now."""
         found = await self._client.get(PAFT_JOBS, key.namespace, key.name)

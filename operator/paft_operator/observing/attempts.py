@@ -1,60 +1,43 @@
 """From the objects of a PaftJob to the attempts that the planner sees."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
 
-from paft_api.report import Failure, StageReport
+from paft_api.report import StageReport
 from paft_api.spec import PaftJob
 from paft_api.stages import StageName
 from paft_api.status import PaftJobStatus, StageState
 from paft_operator.observing.children import AttemptChildren, Children
 from paft_operator.observing.failures import failure_of_attempt, failure_of_deleted_job, pending_failure
-from paft_operator.observing.records import AttemptKey, JobState, PodRecord, RunSpecRecord
+from paft_operator.observing.records import AttemptKey, JobState, RunSpecRecord
 from paft_operator.observing.reports import read_report, why_ignored
-from paft_operator.planner.observation import AttemptObservation, AttemptState
+from paft_operator.planner.observation import AttemptObservation, AttemptState, Observed
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Observation:
-    """All attempts, and what else is worth telling of them.
-
-    `running_since`: since when all pods of an attempt have been running, or were before it ended. `pending`: why pods
-    of a running attempt do not run yet. `ignored_reports`: why what an attempt wrote is no report of its own.
-    """
-
-    attempts: tuple[AttemptObservation, ...] = ()
-    running_since: dict[AttemptKey, datetime] = field(default_factory=dict)
-    pending: dict[AttemptKey, Failure] = field(default_factory=dict)
-    ignored_reports: dict[AttemptKey, str] = field(default_factory=dict)
-
-
-def observe(job: PaftJob, children: Children) -> Observation:
+def observe(
+    job: PaftJob, children: Children, *, retry_token: str | None = None, output_in_use_by: str | None = None
+) -> Observed:
     """What there is. Where `children` lacks a Job that status says was started, that Job must really be gone."""
-    assert job.metadata.uid is not None
     status = job.status if job.status is not None else PaftJobStatus()
     seen = [
         one for key, attempt in children.items() if (one := _observe_attempt(job, status, key, attempt)) is not None
     ]
     lost = _lost_without_trace(status, {AttemptKey(one.stage, one.attempt) for one in seen})
-    return Observation(
+    return Observed(
         attempts=(*seen, *lost),
-        running_since={
-            key: since for key, attempt in children.items() if (since := _running_since(attempt)) is not None
-        },
-        pending={
-            key: failure
-            for key, attempt in children.items()
-            if attempt.job is not None
-            and attempt.job.state is JobState.ACTIVE
-            and (failure := pending_failure(attempt.pods)) is not None
-        },
-        ignored_reports={
-            key: why
-            for key, attempt in children.items()
-            if attempt.report is not None and (why := why_ignored(attempt.report, job_uid=job.metadata.uid)) is not None
-        },
+        has_children=bool(children),
+        retry_token=retry_token,
+        output_in_use_by=output_in_use_by,
     )
+
+
+def ignored_reports(job_uid: str, children: Children) -> dict[AttemptKey, str]:
+    """Attempts that wrote something else than a report of their own, and what is wrong with it."""
+    return {
+        key: why
+        for key, attempt in children.items()
+        if attempt.report is not None and (why := why_ignored(attempt.report, job_uid=job_uid)) is not None
+    }
 
 
 def _observe_attempt(
@@ -92,6 +75,8 @@ def _with_job(
     elif found.state is JobState.FAILED and not found.is_deleting:
         state, failure = AttemptState.FAILED, failure_of_attempt(found, attempt.pods, report)
     generation, digest = _made_for(status, key, attempt.run_spec)
+    running_since = _running_since(attempt)
+    is_pending = state is AttemptState.RUNNING and running_since is None
     return AttemptObservation(
         stage=key.stage,
         attempt=key.attempt,
@@ -103,6 +88,9 @@ def _with_job(
         stopping=found.is_deleting,
         report=report,
         failure=failure,
+        admitted_at=found.admitted_at,
+        running_since=running_since,
+        pending=pending_failure(attempt.pods) if is_pending else None,
     )
 
 
@@ -164,9 +152,5 @@ def _made_for(status: PaftJobStatus, key: AttemptKey, run_spec: RunSpecRecord | 
 def _running_since(attempt: AttemptChildren) -> datetime | None:
     if attempt.job is None:
         return None
-    started = [pod.started_at for pod in attempt.pods if pod.started_at is not None and _counts(pod)]
+    started = [pod.started_at for pod in attempt.pods if pod.started_at is not None]
     return max(started) if len(started) >= attempt.job.pods else None
-
-
-def _counts(pod: PodRecord) -> bool:
-    return pod.phase != "Pending"

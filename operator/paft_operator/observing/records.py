@@ -45,7 +45,7 @@ class Output(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PaftJobRecord:
-    """A PaftJob. `document`: its JSON, as far as it is ours to read."""
+    """A PaftJob. `retry_token`: value of its annotation paft.dev/retry. `document`: what the models read of it."""
 
     namespace: str
     name: str
@@ -56,6 +56,7 @@ class PaftJobRecord:
     is_deleting: bool
     has_ended: bool
     output: Output | None
+    retry_token: str | None
     document: bytes
 
     @property
@@ -99,14 +100,17 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobRecord(ChildRecord):
-    """A Job. `reason` and `message`: of the condition Failed. `pods`: how many run at once."""
+    """A Job. `reason` and `message`: of the condition Failed. `pods`: how many run at once.
+
+    `admitted_at`: since when no queue controller holds it back; None while one does.
+    """
 
     state: JobState
     reason: str
     message: str
     finished_at: datetime | None
+    admitted_at: datetime | None
     is_deleting: bool
-    is_suspended: bool
     pods: int
 
 
@@ -154,14 +158,10 @@ Record = PaftJobRecord | ChildRecord
 def paft_job_record(manifest: dict[str, Any]) -> PaftJobRecord:
     """From a PaftJob, valid or not."""
     metadata = manifest["metadata"]
-    kept = {name: metadata[name] for name in ("name", "namespace", "uid", "generation", "creationTimestamp")}
-    annotations = {
-        name: value for name, value in (metadata.get("annotations") or {}).items() if name.startswith("paft.dev/")
-    }
     document = {
         "apiVersion": manifest["apiVersion"],
         "kind": manifest["kind"],
-        "metadata": kept | ({"annotations": annotations} if annotations else {}),
+        "metadata": {name: metadata[name] for name in ("name", "namespace", "uid", "generation")},
         "spec": manifest.get("spec", {}),
     }
     if manifest.get("status"):
@@ -176,6 +176,7 @@ def paft_job_record(manifest: dict[str, Any]) -> PaftJobRecord:
         is_deleting="deletionTimestamp" in metadata,
         has_ended=_has_ended(manifest),
         output=_output(manifest),
+        retry_token=metadata.get("annotations", {}).get(labels.RETRY),
         document=json.dumps(document, separators=(",", ":")).encode(),
     )
 
@@ -195,8 +196,8 @@ def job_record(manifest: dict[str, Any]) -> JobRecord | None:
         reason=verdict.get("reason", "") if state is JobState.FAILED else "",
         message=verdict.get("message", "") if state is JobState.FAILED else "",
         finished_at=_instant(status.get("completionTime") or verdict.get("lastTransitionTime")),
+        admitted_at=None if spec.get("suspend") else _instant(status.get("startTime")) or common["created_at"],
         is_deleting="deletionTimestamp" in manifest["metadata"],
-        is_suspended=bool(spec.get("suspend", False)),
         pods=spec.get("completions") or spec.get("parallelism") or 1,
     )
 

@@ -11,12 +11,11 @@ from paft_operator.cluster.errors import ApiError, ForeignObject, Outdated
 from paft_operator.cluster.event_recorder import EventRecorder
 from paft_operator.cluster.index import Index, KnownJob
 from paft_operator.cluster.live_objects import LiveObjects
-from paft_operator.observing.attempts import Observation, observe
-from paft_operator.observing.children import children_of
+from paft_operator.observing.attempts import ignored_reports, observe
+from paft_operator.observing.children import Children, children_of
 from paft_operator.observing.freshness import conclusions
 from paft_operator.observing.records import JobKey, PaftJobRecord
 from paft_operator.planner.actions import Action, Event, StartAttempt
-from paft_operator.planner.observation import Observed
 from paft_operator.planner.plan import plan
 from paft_operator.reconciling.job_documents import SpecInvalid, read_job, status_of_invalid_spec
 from paft_operator.reconciling.status_writer import StatusWriter
@@ -57,21 +56,22 @@ class Reconciler:
         except SpecInvalid as error:
             await self._tell_invalid(record, error)
             return None
-        observation = await self._observe(known, record, job)
-        planned = plan(
-            job, Observed(attempts=observation.attempts), _now(), first_retry_seconds=self._first_retry_seconds
+        children = await self._checked_children(known, record, job)
+        observed = observe(
+            job, children, retry_token=record.retry_token, output_in_use_by=self._index.output_in_use_by(record)
         )
+        planned = plan(job, observed, _now(), first_retry_seconds=self._first_retry_seconds)
         await self._apply(record, job, planned.actions)
         wait = await self._statuses.write(record, job.status, planned.status)
         if wait is None:
-            self._tell(record, job.status, planned.status, (*planned.events, *_about_reports(observation)))
+            self._tell(record, job.status, planned.status, (*planned.events, *_about_reports(record.uid, children)))
         return _earliest(wait, planned.requeue_after)
 
     def _forget(self, key: JobKey) -> None:
         self._statuses.forget(key)
         self._metrics.forget(key)
 
-    async def _observe(self, known: KnownJob, record: PaftJobRecord, job: PaftJob) -> Observation:
+    async def _checked_children(self, known: KnownJob, record: PaftJobRecord, job: PaftJob) -> Children:
         """What the watches tell; what would end an attempt is read from the API server first, once."""
         while True:
             children = children_of(record.uid, known.children.values())
@@ -83,7 +83,7 @@ class Reconciler:
                 if one not in known.checked
             ]
             if not doubtful:
-                return observe(job, children)
+                return children
             for one in doubtful:
                 await self._live.read_attempt(record.key, one.attempt)
                 known.checked.add(one)
@@ -132,14 +132,14 @@ class Reconciler:
             self._events.record(record, event)
 
 
-def _about_reports(observation: Observation) -> list[Event]:
+def _about_reports(job_uid: str, children: Children) -> list[Event]:
     return [
         Event(
             type="Warning",
             reason=REPORT_IGNORED,
             message=f"the report of {key.stage} attempt {key.attempt} is ignored: {why}",
         )
-        for key, why in sorted(observation.ignored_reports.items())
+        for key, why in sorted(ignored_reports(job_uid, children).items())
     ]
 
 
