@@ -74,7 +74,11 @@ class KubeletStandIn:
         for worker in self._workers:
             worker.stop()
             self._errors += worker.errors
-        if self._errors and error is None:
+        if error is not None:
+            # Most often the test has failed because a script has.
+            for own in self._errors:
+                error.add_note(f"the kubelet stand-in: {own!r}")
+        elif self._errors:
             raise ExceptionGroup("the kubelet stand-in", self._errors)
 
     def _watch_pods(self) -> None:

@@ -79,7 +79,9 @@ class PlayedPod:
         return RunSpec.model_validate_json(text)
 
     def schedule(self) -> None:
-        """Put it on a node, as the scheduler does."""
+        """Put it on a node, as the scheduler does; nothing where it is on one, as after a restart of the stand-in."""
+        if self.object["spec"].get("nodeName"):
+            return
         target = {"apiVersion": "v1", "kind": "Node", "name": self._node}
         binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": self.name}, "target": target}
         self._client.post(POD, self.name, self.namespace, "binding", binding)

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import load_kube_config
-from urllib3.exceptions import ProtocolError
+from urllib3.exceptions import HTTPError
 
 Object = dict[str, Any]
 """A Kubernetes object as JSON has it."""
@@ -100,10 +100,11 @@ class KubernetesClient:
             query["dryRun"] = "All"
         return self._request("PATCH", self._path_of(manifest, subresource), manifest, query=query, content_type=APPLY)
 
-    def create(self, manifest: Object) -> Object:
+    def create(self, manifest: Object, *, dry_run: bool = False) -> Object:
         """Create an object; its name may come from `generateName`."""
         kind, namespace = _kind_of(manifest), manifest["metadata"].get("namespace")
-        return self._request("POST", self._path(kind, namespace), manifest, query={"fieldValidation": "Strict"})
+        query = {"fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
+        return self._request("POST", self._path(kind, namespace), manifest, query=query)
 
     def replace(self, manifest: Object, *, subresource: str = "") -> Object:
         """Replace an object; a resourceVersion in it has to be the current one."""
@@ -269,10 +270,13 @@ class Watch:
         unread = b""
         try:
             for chunk in self._response.stream(amt=65536):
+                # Shutting down takes the TLS layer off the socket: what is read after that is ciphertext.
+                if self._is_stopped:
+                    return
                 *lines, unread = (unread + chunk).split(b"\n")
                 for line in lines:
                     yield _event(json.loads(line))
-        except ProtocolError:
+        except (HTTPError, ValueError):
             if not self._is_stopped:
                 raise
 

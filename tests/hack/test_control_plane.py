@@ -16,6 +16,8 @@ from hack.control_plane import AuditRecord, ControlPlane, Settings, read_audit_l
 from hack.control_plane.client import CONFIG_MAP, JOB, NAMESPACE, POD, Kind, KubernetesClient, Object
 from hack.control_plane.ports import ReservedPort
 from kubernetes.client.exceptions import ApiException, ForbiddenException
+from tests.kubelet_stand_in import KubeletStandIn
+from tests.played_pods import succeeding
 
 ROOT = Path(__file__).parents[2]
 
@@ -172,7 +174,7 @@ def test_reserved_ports_differ() -> None:
 @pytest.mark.parametrize(("is_ci", "outcome"), [("false", "1 skipped"), ("true", "1 error")])
 @pytest.mark.slow
 def test_without_go_and_assets_tests_are_skipped_but_fail_in_ci(is_ci: str, outcome: str, tmp_path: Path) -> None:
-    environment = os.environ | {"CI": is_ci, "PAFT_CONTROL_PLANE_CACHE": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    environment = os.environ | {"CI": is_ci, "PAFT_CONTROL_PLANE_CACHE": str(tmp_path), "PATH": str(tmp_path)}
     environment.pop("KUBEBUILDER_ASSETS", None)
     test = f"{__file__}::{test_what_is_not_there_is_none_and_may_be_deleted.__name__}"
 
@@ -190,15 +192,20 @@ def test_without_go_and_assets_tests_are_skipped_but_fail_in_ci(is_ci: str, outc
 
 
 @pytest.mark.slow
-def test_servers_come_back_where_they_were_and_find_their_data(tmp_path: Path) -> None:
+def test_servers_come_back_where_they_were_and_everybody_goes_on(tmp_path: Path) -> None:
     with running(Settings(directory=tmp_path)) as control_plane, KubernetesClient(control_plane.kubeconfig) as client:
-        client.create(_config_map("default", key="value"))
-        for name in ("etcd", "kube-apiserver"):
-            control_plane.processes[name].stop(grace_seconds=0)
-            control_plane.processes[name].start()
-        control_plane.wait_for_api_server()
+        kubelet = KubeletStandIn(client)
+        kubelet.play(succeeding())
+        with kubelet:
+            client.create(_config_map("default", key="value"))
+            for name in ("etcd", "kube-apiserver"):
+                control_plane.processes[name].stop(grace_seconds=0)
+                control_plane.processes[name].start()
+            control_plane.wait_for_api_server()
 
-        assert client.get(CONFIG_MAP, "one", "default")["data"] == {"key": "value"}
+            assert client.get(CONFIG_MAP, "one", "default")["data"] == {"key": "value"}
+            client.create(_job("default"))
+            client.wait_for(JOB, "one", "default", lambda job: job["status"].get("succeeded") == 1, seconds=60)
 
 
 def _job(namespace: str) -> Object:

@@ -11,6 +11,7 @@ from hack.control_plane.programs import MODULES, cache_folder, find, find_or_bui
 
 ROOT = Path(__file__).parents[2]
 COMPILING = """#!/bin/sh
+PATH=/usr/bin:/bin
 # Finds the path after -o, and leaves half a program there before it goes on.
 while [ "$1" != "-o" ]; do shift; done
 echo started >> "{marks}/builds"
@@ -25,7 +26,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, no assets, and no compiler."""
     monkeypatch.setenv("PAFT_CONTROL_PLANE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'compiler'}:/usr/bin:/bin")
+    monkeypatch.setenv("PATH", str(tmp_path / "compiler"))
     (tmp_path / "compiler").mkdir()
     return cache_folder()
 
