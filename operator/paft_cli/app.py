@@ -1,12 +1,20 @@
 """The `paft` command line. Commands import what they need when they run, so that help is quick."""
 
-from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from paft_api.stages import StageName
+from paft_cli.options import (
+    ContextOption,
+    JobFile,
+    JobName,
+    Method,
+    NamespaceOption,
+    OptionalJob,
+    Output,
+    OutputOption,
+)
 
 app = typer.Typer(
     name="paft",
@@ -16,34 +24,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Train a sparse SFT adapter and a preference adapter in parallel, and merge them into one checkpoint.",
 )
-
-JobFile = Annotated[Path, typer.Argument(metavar="FILE", help="YAML file with a PaftJob.", show_default=False)]
-OptionalJobFile = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="[FILE]", help="YAML file of the job. Default: the only job that was run here.", show_default=False
-    ),
-]
-
-
-class Output(StrEnum):
-    """For people or for programs."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-class Method(StrEnum):
-    """Merge methods; the contract's MergeMethod, which is not imported for help."""
-
-    LINEAR = "linear"
-    TASK_ARITHMETIC = "task_arithmetic"
-    TIES = "ties"
-
-
-OutputOption = Annotated[
-    Output, typer.Option("--output", "-o", metavar="text|json", help="Form of what is printed to stdout.")
-]
 
 
 @app.command()
@@ -75,27 +55,135 @@ def run(file: JobFile, output: OutputOption = Output.TEXT) -> None:
 
 
 @app.command()
-def status(file: OptionalJobFile = None, output: OutputOption = Output.TEXT) -> None:
-    """Show where a job is."""
-    from paft_cli.commands.status import show_status
+def submit(
+    file: JobFile,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Let the API server check it, and store nothing.")] = False,
+    force_conflicts: Annotated[
+        bool, typer.Option("--force-conflicts", help="Take over fields that somebody else has set.")
+    ] = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Check a job file, then apply it to the cluster of the current context. Submit it again to change the job.
 
-    show_status(file, output=output)
+    Exits with 2 and all errors where the file is wrong or the cluster refuses it.
+    """
+    from paft_cli.commands.submit import submit as command
+    from paft_cli.targets import ClusterOptions
+
+    options = ClusterOptions(namespace=namespace, context=context)
+    command(file, options, dry_run=dry_run, force=force_conflicts, output=output)
+
+
+@app.command()
+def status(
+    job: OptionalJob = None,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Show where a job is."""
+    from paft_cli.commands.status import status as command
+    from paft_cli.targets import ClusterOptions, target_of
+
+    command(target_of(job, ClusterOptions(namespace=namespace, context=context)), output=output)
+
+
+@app.command()
+def watch(
+    job: OptionalJob = None,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Show both arms live until the job ends; lines of text where there is no terminal.
+
+    Exits with 0 when the checkpoint is published, 1 when the job failed or was deleted, 2 where it cannot be watched,
+    and 130 after Ctrl-C, which does not stop the job. With --output json each change is one line: the whole PaftJob.
+    """
+    from paft_cli.commands.watch import watch as command
+    from paft_cli.targets import ClusterOptions, target_of
+
+    target = target_of(job, ClusterOptions(namespace=namespace, context=context))
+    raise typer.Exit(command(target, output=output))
 
 
 @app.command()
 def logs(
     stage: Annotated[StageName, typer.Argument(metavar="STAGE", help="prepare, sft, preference or merge.")],
-    file: OptionalJobFile = None,
+    job: OptionalJob = None,
     attempt: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Number of the attempt. Default: the newest.", show_default=False),
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the attempt has ended.")] = False,
+    index: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Index of the pod, in a cluster. Default: 0, which holds rank 0.",
+            show_default=False,
+        ),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the attempt has ended; in a cluster also wait for it.")
+    ] = False,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
 ) -> None:
-    """Print the log of a stage. Logs of failed attempts are kept."""
-    from paft_cli.commands.logs import show_logs
+    """Print the log of a stage. Logs of failed attempts are kept; in a cluster as long as their pods are."""
+    from paft_cli.commands.logs import logs as command
+    from paft_cli.targets import ClusterOptions, target_of
 
-    show_logs(stage, file, attempt=attempt, follow=follow)
+    target = target_of(job, ClusterOptions(namespace=namespace, context=context))
+    command(stage, target, attempt=attempt, index=index, follow=follow)
+
+
+@app.command()
+def retry(
+    job: JobName,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Try a failed PaftJob again: what has failed begins anew, and finished stages stay."""
+    from paft_cli.commands.retry import retry as command
+    from paft_cli.targets import ClusterOptions, require_cluster_target
+
+    options = ClusterOptions(namespace=namespace, context=context)
+    command(require_cluster_target(job, options, instead="paft run {file} tries it again"), output=output)
+
+
+@app.command()
+def suspend(
+    job: JobName,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Stop a PaftJob after its arms have saved; it keeps what is finished, and frees its GPUs."""
+    from paft_cli.commands.suspend import suspend as command
+    from paft_cli.targets import ClusterOptions, require_cluster_target
+
+    options = ClusterOptions(namespace=namespace, context=context)
+    instead = "Ctrl-C stops its paft run after the arms have saved"
+    command(require_cluster_target(job, options, instead=instead), output=output)
+
+
+@app.command()
+def resume(
+    job: JobName,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Let a suspended PaftJob go on, from its last checkpoints."""
+    from paft_cli.commands.suspend import resume as command
+    from paft_cli.targets import ClusterOptions, require_cluster_target
+
+    options = ClusterOptions(namespace=namespace, context=context)
+    command(require_cluster_target(job, options, instead="paft run {file} continues it"), output=output)
 
 
 @app.command()

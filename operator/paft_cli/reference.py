@@ -35,7 +35,7 @@ def _command_lines(name: str, command: Any) -> Iterator[str]:
     yield from (f"## `paft {name}`", "", f"    {usage}", "", command.help.strip(), "")
     if arguments:
         yield from ("| Argument | Meaning |", "|---|---|")
-        yield from (f"| `{parameter.metavar}` | {parameter.help} |" for parameter in arguments)
+        yield from (f"| `{_in_a_cell(parameter.metavar)}` | {parameter.help} |" for parameter in arguments)
         yield ""
     if options:
         yield from ("| Option | Meaning |", "|---|---|")
@@ -44,8 +44,12 @@ def _command_lines(name: str, command: Any) -> Iterator[str]:
 
 
 def _option_names(parameter: Any) -> str:
-    value = "" if parameter.is_flag else " " + parameter.metavar.replace("|", "\\|")
+    value = "" if parameter.is_flag else " " + _in_a_cell(parameter.metavar)
     return ", ".join(f"`{name}{value}`" for name in parameter.opts)
+
+
+def _in_a_cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _option_help(parameter: Any) -> str:

@@ -11,7 +11,10 @@ from paft_api.spec.merge import MergeMethod
 from paft_cli import __main__, reference
 from paft_cli.app import Method
 
-HEAVY = ("torch", "transformers", "boto3", "numpy", "pydantic", "yaml", "rich")
+HEAVY = ("torch", "transformers", "boto3", "numpy", "pydantic", "yaml", "rich", "kubernetes", "urllib3")
+COMMANDS = (
+    "validate", "plan", "run", "submit", "status", "watch", "logs", "retry", "suspend", "resume", "merge",
+)  # fmt: skip
 
 
 def test_help_imports_nothing_heavy_and_answers_in_half_a_second() -> None:
@@ -27,7 +30,7 @@ def test_help_imports_nothing_heavy_and_answers_in_half_a_second() -> None:
         ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
         seconds.append(time.monotonic() - started)
     assert ended.stderr == "imported: []\n"
-    assert all(f"\n  {command} " in ended.stdout for command in ("validate", "plan", "run", "status", "logs", "merge"))
+    assert all(f"\n  {command} " in ended.stdout for command in COMMANDS)
     assert min(seconds) < 0.5
 
 
@@ -67,7 +70,8 @@ def test_the_reference_is_what_the_command_line_says(tmp_path: Path, capsys: pyt
     assert reference.main(["--write", "--directory", str(tmp_path)]) == 0
     assert reference.main(["--check", "--directory", str(tmp_path)]) == 0
     text = page.read_text(encoding="utf-8")
-    assert "    paft logs STAGE [FILE] [OPTIONS]\n" in text
+    assert "    paft logs STAGE [FILE|NAME] [OPTIONS]\n" in text
+    assert "| `[FILE\\|NAME]` | YAML file of a job on this machine, or name of a PaftJob in the cluster." in text
     assert "| `--adapter ARM=URI` | sft=URI and preference=URI: PEFT adapter folders. Required. |" in text
     page.write_text(text.replace("PEFT", "LoRA"), encoding="utf-8")
     assert reference.main(["--check", "--directory", str(tmp_path)]) == 1

@@ -1,4 +1,4 @@
-"""`paft logs STAGE [FILE]`."""
+"""`paft logs STAGE [FILE|NAME]`."""
 
 import shutil
 import sys
@@ -11,8 +11,21 @@ from paft_cli.errors import CommandError
 from paft_cli.local.attempt_process import start_time_of
 from paft_cli.local.directories import AttemptDirectory, JobDirectory
 from paft_cli.local.launchers import process_record
+from paft_cli.targets import ClusterTarget, Target
 
 _FOLLOW_SECONDS = 0.3
+
+
+def logs(stage: StageName, target: Target, *, attempt: int | None, index: int | None, follow: bool) -> None:
+    """Print the log of an attempt, of its first pod where none is named. Raises CommandError."""
+    if isinstance(target, ClusterTarget):
+        from paft_cli.commands.cluster_logs import show_cluster_logs
+
+        show_cluster_logs(stage, target, attempt=attempt, index=index or 0, follow=follow)
+        return
+    if index is not None:
+        raise CommandError("--index is for pods in a cluster: all processes on this machine write to one log")
+    show_logs(stage, target.file, attempt=attempt, follow=follow)
 
 
 def show_logs(stage: StageName, file: Path | None, *, attempt: int | None, follow: bool) -> None:

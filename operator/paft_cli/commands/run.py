@@ -5,8 +5,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -15,13 +14,12 @@ from paft_api.run_spec import World
 from paft_api.spec import PaftJob
 from paft_api.stages import StageName
 from paft_cli.commands.job_files import read_job
-from paft_cli.display.live_display import LiveDisplay
-from paft_cli.display.plain_display import PlainDisplay
+from paft_cli.display.displays import display_on
 from paft_cli.display.summary import failure_text, stop_text, success_text
 from paft_cli.errors import EXIT_FAILED, CommandError
 from paft_cli.local import local_job
 from paft_cli.local.directories import JobDirectory, paft_home
-from paft_cli.local.executor import Display, Outcome, execute
+from paft_cli.local.executor import Outcome, execute
 from paft_cli.local.job_lock import exclusive
 from paft_cli.local.launchers import TRAINER_COMMAND, Launchers
 from paft_cli.local.local_host import LocalHost
@@ -52,7 +50,7 @@ def run(file: Path, *, output: str, trainer_command: Sequence[str] = TRAINER_COM
             cache_directory=paft_home() / "cache",
             stop_grace_seconds=STOP_GRACE_SECONDS,
         )
-        with _display(console) as display:
+        with display_on(console) as display:
             outcome = execute(
                 job,
                 host,
@@ -95,15 +93,6 @@ def _announce(job: PaftJob, directory: JobDirectory, worlds: Mapping[StageName, 
             "paft run takes AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY from its environment",
             markup=False,
         )
-
-
-@contextmanager
-def _display(console: Console) -> Iterator[Display]:
-    if console.is_terminal and not console.is_dumb_terminal:
-        with LiveDisplay(console) as display:
-            yield display
-    else:
-        yield PlainDisplay(lambda line: print(line, file=console.file, flush=True))
 
 
 def _conclude(
