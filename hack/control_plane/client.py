@@ -106,9 +106,10 @@ class KubernetesClient:
         query = {"fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {})
         return self._request("POST", self._path(kind, namespace), manifest, query=query)
 
-    def replace(self, manifest: Object, *, subresource: str = "") -> Object:
+    def replace(self, manifest: Object, *, subresource: str = "", dry_run: bool = False) -> Object:
         """Replace an object; a resourceVersion in it has to be the current one."""
-        return self._request("PUT", self._path_of(manifest, subresource), manifest)
+        query = {"dryRun": "All"} if dry_run else {}
+        return self._request("PUT", self._path_of(manifest, subresource), manifest, query=query)
 
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object:
         """Read an object."""

@@ -69,6 +69,9 @@ class _Place:
         selected = f"{of}.{name.removesuffix('[]')}"
         presence = "" if field.is_required() else f"has({selected})"
         inner = model_in(field.annotation)
+        if not rest and isinstance(field.default, dict):
+            # Maps of any content have a type of their own each, to which no literal can be compared.
+            return cls(value=f"dyn({selected})", presence=presence, default="dyn({})")
         if not rest:
             return cls(value=selected, presence=presence, default=_default(field))
         assert inner is not None, f"{model.__name__}.{name} is no block"
@@ -85,9 +88,7 @@ def _is_plain(model: type[BaseModel]) -> bool:
 
 
 def _default(field: FieldInfo) -> str | None:
-    # CEL knows no empty map of the type that a map of unknown fields has.
-    has_none = field.is_required() or field.default is None or isinstance(field.default, dict)
-    return None if has_none else literal(field.default)
+    return None if field.is_required() or field.default is None else literal(field.default)
 
 
 def _defaults(field: FieldInfo, attribute: str) -> str | None:

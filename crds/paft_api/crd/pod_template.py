@@ -30,9 +30,9 @@ _TYPES: dict[str, Schema] = {
     "setHostnameAsFQDN": {"type": "boolean"},
     "activeDeadlineSeconds": {"type": "integer"},
     "terminationGracePeriodSeconds": {"type": "integer"},
-    "command": {"type": "array", "items": _TEXT},
-    "args": {"type": "array", "items": _TEXT},
-    "restartPolicyRules": {"type": "array", "items": _FREE},
+    "command": {"type": "array", "maxItems": MAXIMUM_ENTRIES, "items": _TEXT},
+    "args": {"type": "array", "maxItems": MAXIMUM_ENTRIES, "items": _TEXT},
+    "restartPolicyRules": {"type": "array", "maxItems": MAXIMUM_ENTRIES, "items": _FREE},
 }
 """Types of Kubernetes' own fields; the others are texts."""
 
