@@ -34,6 +34,7 @@ EXIT_FAILED = 1
 """Also for lost leadership: the process is started anew and waits for its turn."""
 
 _CRD_SECONDS = 2.0
+_LOOK_SECONDS = 5.0
 
 
 class CannotGoOn(Exception):
@@ -81,12 +82,7 @@ class OperatorProcess:
             await self._lease.acquire()
         self._health.not_ready = "the first lists are not in yet"
         self._metrics.leading(True)
-        watches = Watches(self._connection, self._index, namespaces=self._settings.namespaces, on_change=self._take)
-        watches.start()
-        try:
-            await self._lead()
-        finally:
-            watches.stop()
+        await self._lead()
 
     async def _lead(self) -> None:
         settings = self._settings
@@ -109,6 +105,7 @@ class OperatorProcess:
             group.create_task(self._hold_lease(), name="lease")
             group.create_task(resync.run(self._first_lists), name="resync")
             group.create_task(self._require_first_lists(), name="first-lists")
+            group.create_task(self._watch(), name="watches")
             group.create_task(workers.run(self._first_lists), name="workers")
             group.create_task(events.run(), name="events")
 
@@ -124,6 +121,18 @@ class OperatorProcess:
             metrics=self._metrics,
             first_retry_seconds=settings.first_retry_interval,
         )
+
+    async def _watch(self) -> None:
+        """Begin after the first lists, not beside them: kopf lists everything too, and tells what has changed since."""
+        await self._first_lists.wait()
+        watches = Watches(self._connection, self._index, namespaces=self._settings.namespaces, on_change=self._take)
+        watches.start()
+        try:
+            while watches.is_alive:
+                await asyncio.sleep(_LOOK_SECONDS)
+            raise CannotGoOn("the watches have ended")
+        finally:
+            watches.stop()
 
     def _take(self, change: Change) -> None:
         """What a watch tells."""

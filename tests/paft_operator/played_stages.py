@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from tests.played_pods import PlayedPod, PodTerminated, Script
-
 from kubernetes.client.exceptions import ApiException
+from tests.played_pods import PlayedPod, PodTerminated, Script
 
 from paft_api.causes import CAUSE_FACTS, EXIT_STOPPED, Cause
 from paft_api.digests import digest_of

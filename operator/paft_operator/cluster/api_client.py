@@ -18,8 +18,8 @@ from paft_operator.cluster.errors import ApiError, ApiUnreachable
 from paft_operator.cluster.resources import Object, Resource
 
 FIELD_MANAGER = "paft-operator"
-PAGE_SIZE = 500
-"""Objects per page of a list."""
+PAGE_SIZE = 100
+"""Objects per page of a list. Few: what is kept of them lies scattered in the memory that a whole page took."""
 
 _TRIES = 4
 _FIRST_PAUSE = 0.1

@@ -6,10 +6,18 @@ version of it, and one that was deleted does not come back. Versions of all obje
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from paft_operator.observing.records import ChildRecord, JobKey, Output, PaftJobRecord, Record
+from paft_operator.observing.records import (
+    ChildRecord,
+    JobKey,
+    JobRecord,
+    Output,
+    PaftJobRecord,
+    PodRecord,
+    Record,
+)
 
 REMEMBERED_DELETIONS = 20_000
 """Deleted objects of which the version is remembered, the newest."""
@@ -80,11 +88,15 @@ class Index:
     def remove(self, record: Record) -> JobKey | None:
         """Forget an object that was deleted, `record` being its last version; None where that is nothing new.
 
-        One that was created anew under the same name stays.
+        One that was created anew under the same name stays. A pod that tells how it ended is remembered as long as its
+        Job: that may say only later that it has failed.
         """
         if not self.is_news(type(record), record.namespace, record.name, record.version + 1):
             return None
         self._forget(record)
+        if isinstance(record, PodRecord) and record.tells_an_end and self._job_of(record) is not None:
+            last_words = replace(record, is_gone=True)
+            self._jobs[record.key].children[ChildKey(PodRecord, record.name)] = last_words
         return record.key
 
     def absent(self, record: Record) -> None:
@@ -104,6 +116,7 @@ class Index:
             if record.version <= version
             and namespace in (None, record.namespace)
             and (record.namespace, record.name) not in listed
+            and not (isinstance(record, PodRecord) and record.is_gone)
         ]
         for record in gone:
             self._forget(record)
@@ -141,8 +154,24 @@ class Index:
             known.checked.clear()
         else:
             known.children.pop(ChildKey(type(record), record.name), None)
+        if isinstance(record, JobRecord):
+            self._forget_gone_pods(known, record)
         if known.paft_job is None and not known.children:
             del self._jobs[record.key]
+
+    def _job_of(self, pod: PodRecord) -> JobRecord | None:
+        known = self._jobs.get(pod.key)
+        jobs = known.children.values() if known is not None else ()
+        return next((job for job in jobs if isinstance(job, JobRecord) and job.uid == pod.owner_uid), None)
+
+    def _forget_gone_pods(self, known: KnownJob, job: JobRecord) -> None:
+        gone = [
+            key
+            for key, child in known.children.items()
+            if isinstance(child, PodRecord) and child.is_gone and child.owner_uid == job.uid
+        ]
+        for key in gone:
+            del known.children[key]
 
     def _move_output(self, before: PaftJobRecord | None, after: PaftJobRecord | None) -> None:
         told = {(job.output, job.has_ended) for job in (before, after) if job is not None and job.output is not None}

@@ -16,6 +16,7 @@ import kopf
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from paft_api import labels
+from paft_operator.cluster.api_client import PAGE_SIZE
 from paft_operator.cluster.connection import Connection
 from paft_operator.cluster.index import Index
 from paft_operator.cluster.resources import CONFIG_MAPS, JOBS, PAFT_JOBS, PODS, Object, Resource
@@ -160,8 +161,9 @@ def _settings() -> kopf.OperatorSettings:
     settings.peering.standalone = True
     settings.persistence.diffbase_storage = _NoDiffs()
     settings.process.ultimate_exiting_timeout = None
-    settings.queueing.idle_timeout = 1.0
-    settings.watching.chunk_size = 200
+    # kopf keeps an object in memory for as long: with thousands of them in a list that adds up.
+    settings.queueing.idle_timeout = 0.1
+    settings.watching.chunk_size = PAGE_SIZE
     settings.networking.error_backoffs = _Backoffs()
     settings.networking.request_timeout = 60.0
     settings.networking.connect_timeout = 10.0
