@@ -104,6 +104,7 @@ def _condition(
 
 def _explain(error: ValidationError) -> str:
     findings = error.errors(include_url=False)
-    said = [f"{render_path(finding['loc'])}: {message_of(finding['loc'], finding)}." for finding in findings]
-    more = len(said) - _MOST_FINDINGS
-    return " ".join(said[:_MOST_FINDINGS]) + (f" {more} more." if more > 0 else "")
+    said = [f"{render_path(finding['loc'])}: {message_of(finding['loc'], finding)}" for finding in findings]
+    more = [f"and {len(said) - _MOST_FINDINGS} more"] if len(said) > _MOST_FINDINGS else []
+    text = "; ".join([*said[:_MOST_FINDINGS], *more])
+    return text if text.endswith(("?", ".")) else f"{text}."
