@@ -38,9 +38,16 @@ def children_of(job_uid: str, records: Iterable[ChildRecord]) -> Children:
             _put(attempts[record.attempt_key], record)
     for pod in pods:
         attempt = attempts.get(pod.attempt_key)
-        if attempt is not None and attempt.job is not None and attempt.job.uid == pod.owner_uid:
+        if attempt is not None and attempt.job is not None and _is_of(attempt.job, pod):
             attempt.pods.append(pod)
     return dict(attempts)
+
+
+def _is_of(job: JobRecord, pod: PodRecord) -> bool:
+    """Whether a pod is one of this Job's. One that is gone counts unless a queue has held the Job back since."""
+    if job.uid != pod.owner_uid:
+        return False
+    return not pod.is_gone or (job.admitted_at is not None and pod.created_at >= job.admitted_at)
 
 
 def _put(attempt: AttemptChildren, record: ChildRecord) -> None:

@@ -116,7 +116,10 @@ class JobRecord(ChildRecord):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PodRecord(ChildRecord):
-    """A Pod and its container of the stage. Texts are empty and instants None where there is nothing to tell."""
+    """A Pod and its container of the stage. Texts are empty and instants None where there is nothing to tell.
+
+    `is_gone`: it is deleted, and what it last said is remembered.
+    """
 
     phase: str
     reason: str
@@ -133,6 +136,12 @@ class PodRecord(ChildRecord):
     disruption_message: str
     unschedulable_message: str
     is_gated: bool
+    is_gone: bool = False
+
+    @property
+    def tells_an_end(self) -> bool:
+        """Whether it says how it ended, or why it had to."""
+        return self.phase in ("Failed", "Succeeded") or bool(self.disruption_reason)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
