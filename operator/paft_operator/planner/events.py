@@ -1,6 +1,7 @@
 """Events: each transition between two statuses told once, for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from paft_api.conditions import JOB_FAILED, JOB_SUCCEEDED, OUTPUT_IN_USE, RESUMED, STARTED, SUSPENDED
 from paft_api.stages import StageName
@@ -8,9 +9,19 @@ from paft_api.status import ConditionType, PaftJobStatus, StageState, StageStatu
 from paft_operator.planner.actions import Event
 
 
-def transition_events(before: PaftJobStatus, after: PaftJobStatus) -> tuple[Event, ...]:
-    """What happened between two statuses, in the order of stages, the job's end last."""
-    events = [event for name in StageName for event in _stage_events(before.stage(name), after.stage(name))]
+_NONE: Mapping[StageName, StageStatus] = MappingProxyType({})
+
+
+def transition_events(
+    before: PaftJobStatus, after: PaftJobStatus, *, judged: Mapping[StageName, StageStatus] = _NONE
+) -> tuple[Event, ...]:
+    """What happened between two statuses, in the order of stages, the job's end last.
+
+    `judged`: what was said of an attempt that has failed, where `after` speaks of the next one already.
+    """
+    events = [
+        event for name in StageName for event in _stage_events(before.stage(name), after.stage(name), judged.get(name))
+    ]
     return (
         *events,
         *_waiting_events(before, after),
@@ -19,16 +30,19 @@ def transition_events(before: PaftJobStatus, after: PaftJobStatus) -> tuple[Even
     )
 
 
-def _stage_events(before: StageStatus, after: StageStatus) -> Iterator[Event]:
+def _stage_events(before: StageStatus, after: StageStatus, judged: StageStatus | None) -> Iterator[Event]:
     title = str(after.name).capitalize()
     failed_again = after.failures > before.failures or (
         after.state is StageState.FAILED and before.state is not StageState.FAILED
     )
-    if failed_again:
+    # A disruption may not count, and is told all the same.
+    was_disrupted = judged is not None and before.state is StageState.RUNNING
+    if failed_again or was_disrupted:
+        failed = judged if judged is not None else after
         yield Event(
             type="Warning",
             reason=f"{title}Failed",
-            message=f"{after.name} attempt {after.attempt} failed: {after.cause}: {after.message}",
+            message=f"{failed.name} attempt {failed.attempt} failed: {failed.cause}: {failed.message}",
         )
     if after.state is StageState.STOPPED and before.state is StageState.RUNNING:
         yield Event(type="Normal", reason=f"{title}Stopped", message=f"{after.name} stopped after saving")

@@ -55,7 +55,7 @@ def plan(job: PaftJob, observed: Observed, now: datetime, *, first_retry_seconds
     return Plan(
         status=status,
         actions=tuple(planning.actions),
-        events=transition_events(previous, status),
+        events=transition_events(previous, status, judged=planning.judged),
         requeue_after=_seconds_until_first(planning),
     )
 

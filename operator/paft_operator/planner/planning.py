@@ -18,7 +18,8 @@ class Planning:
     `observed`: with each attempt's own reports only. `may_start`: nothing is started while it is false.
     `first_retry_seconds`: pause before the second attempt. `active_seconds`: in which ended attempts of this generation
     ran. `waiting`: reason and message of why nothing may start. `is_retried`: a retry was asked for after the job had
-    failed, and this pass begins it.
+    failed, and this pass begins it. `judged`: what was said of stages whose newest attempt has failed, also where the
+    next one has begun in the same pass.
     """
 
     job: PaftJob
@@ -35,6 +36,7 @@ class Planning:
     retry_token: str | None = None
     is_retried: bool = False
     waiting: tuple[str, str] | None = None
+    judged: dict[StageName, StageStatus] = field(default_factory=dict)
     actions: list[Action] = field(default_factory=list)
     wake_ups: list[datetime] = field(default_factory=list)
 

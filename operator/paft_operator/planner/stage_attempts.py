@@ -162,6 +162,7 @@ def _judge_ended(planning: Planning, stage: StageName, digest: str | None) -> No
         planning.update(stage, **fields | {"state": StageState.WAITING, "retry_at": retry_at})
     else:
         planning.update(stage, **fields | {"state": StageState.FAILED, "finished_at": ended_at(last), "retry_at": None})
+    planning.judged[stage] = planning.stages[stage]
 
 
 def _failures(planning: Planning, stage: StageName, attempts: list[AttemptObservation]) -> int:

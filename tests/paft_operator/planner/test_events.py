@@ -53,6 +53,30 @@ def test_a_failed_attempt_with_cause_and_remedy() -> None:
     ]
 
 
+def test_a_disruption_that_does_not_count_is_told_though_the_next_attempt_has_begun() -> None:
+    disrupted = failed(SFT, cause=Cause.NODE_LOST, checkpoint=4)
+    result = planned_in_turn(job(), (PREPARED, running(SFT)), (PREPARED, disrupted, running(PREFERENCE)))
+
+    assert _told(result) == [
+        (
+            "Warning",
+            "SftFailed",
+            "sft attempt 1 failed: NodeLost: It broke. Nothing to do: the arm continues from its last checkpoint.",
+        ),
+        ("Normal", "SftStarted", "sft attempt 2 started"),
+    ]
+
+
+def test_a_failure_is_told_of_the_attempt_that_failed_where_the_next_one_begins_at_once() -> None:
+    """The operator was away for longer than the pause between the two."""
+    result = planned_in_turn(job(), (PREPARED, running(SFT)), (PREPARED, failed(SFT), running(PREFERENCE)), at=600)
+
+    assert [message.partition(": It")[0] for _, _, message in _told(result)] == [
+        "sft attempt 1 failed: HostOOM",
+        "sft attempt 2 started",
+    ]
+
+
 def test_the_failure_of_the_job() -> None:
     begun = (PREPARED, running(SFT), running(PREFERENCE))
     events = _told(planned_in_turn(job(), begun, (PREPARED, failed(SFT, cause=Cause.COLLAPSED), begun[2])))
