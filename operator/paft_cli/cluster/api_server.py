@@ -20,6 +20,7 @@ Object = dict[str, Any]
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+_ANONYMOUS = 'User "system:anonymous"'
 _CONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 30.0
 
@@ -140,7 +141,8 @@ class ApiServer:
 
     def _explain(self, status: int, said: str, *, is_kind_missing: bool) -> str:
         connection = self.connection
-        if status == 401:
+        # Without credentials one is somebody all the same, who may do nothing.
+        if status == 401 or _ANONYMOUS in said:
             return (
                 f"the API server {connection.server} does not accept the credentials of context {connection.context}: "
                 f"{said}; log in to the cluster again, or name another --context"

@@ -13,6 +13,7 @@ import yaml
 from paft_cli import __main__
 
 ROOT = Path(__file__).parents[3]
+PAFT = (sys.executable, "-P", "-m", "paft_cli")
 PACKAGES = os.pathsep.join(str(ROOT / folder) for folder in ("crds", "operator"))
 
 
@@ -49,12 +50,28 @@ class CommandLine:
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start a command as a process."""
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "paft_cli", *arguments],
-            env=os.environ | {"KUBECONFIG": str(self.kubeconfig), "PYTHONPATH": PACKAGES},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            (*PAFT, *arguments), env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of such a process."""
+        return os.environ | {"KUBECONFIG": str(self.kubeconfig), "PYTHONPATH": PACKAGES}
+
+
+def lines_of(process: "subprocess.Popen[str]", count: int) -> list[str]:
+    """The next lines of a process."""
+    assert process.stdout is not None
+    return [process.stdout.readline() for _ in range(count)]
+
+
+def ended(process: "subprocess.Popen[str]") -> Ended:
+    """How a process ends, with what it still prints; `communicate` would lose what `lines_of` has buffered."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process:
+        out, err = process.stdout.read(), process.stderr.read()
+    return Ended(process.returncode, out, err)
 
 
 def changed_kubeconfig(kubeconfig: Path, target: Path, **context: Any) -> Path:

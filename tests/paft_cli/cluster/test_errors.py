@@ -1,5 +1,6 @@
 """What goes wrong between a person and a cluster is told in words, with the remedy."""
 
+import json
 import socket
 from pathlib import Path
 
@@ -88,17 +89,37 @@ def test_a_certificate_of_somebody_else(paft: CommandLine, tmp_path: Path) -> No
     assert "certificate verify failed" in ended.err
 
 
-def test_the_credentials_are_not_accepted(paft: CommandLine, tmp_path: Path) -> None:
-    document = yaml.safe_load(paft.kubeconfig.read_text(encoding="utf-8"))
-    document["users"][0]["user"] = {"token": "expired"}
-    expired = tmp_path / "expired"
-    expired.write_text(yaml.safe_dump(document), encoding="utf-8")
-
-    ended = by(paft, expired)("status", "tiny")
+@pytest.mark.parametrize("user", [{"token": "expired"}, {}])
+def test_the_credentials_are_not_accepted(paft: CommandLine, tmp_path: Path, user: dict[str, object]) -> None:
+    ended = by(paft, _as_user(paft, tmp_path, user))("status", "tiny")
 
     assert ended.code == 2
     assert "does not accept the credentials of context paft" in ended.err
     assert "log in to the cluster again" in ended.err
+
+
+def test_credentials_come_from_a_program_where_the_kubeconfig_says_so(
+    paft: CommandLine, tmp_path: Path, control_plane: ControlPlane, written: WrittenJobs
+) -> None:
+    account = control_plane.service_account_kubeconfig(written.namespace, "default")
+    token = yaml.safe_load(account.read_text(encoding="utf-8"))["users"][0]["user"]["token"]
+    version = "client.authentication.k8s.io/v1"
+    answer = tmp_path / "answer.json"
+    answer.write_text(json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": {"token": token}}))
+    program = {"apiVersion": version, "command": "cat", "args": [str(answer)], "interactiveMode": "Never"}
+
+    ended = by(paft, _as_user(paft, tmp_path, {"exec": program}))("status", "tiny")
+
+    assert ended.code == 2
+    assert f'User "system:serviceaccount:{written.namespace}:default" cannot get' in ended.err
+
+
+def _as_user(paft: CommandLine, tmp_path: Path, user: dict[str, object]) -> Path:
+    document = yaml.safe_load(paft.kubeconfig.read_text(encoding="utf-8"))
+    document["users"][0]["user"] = user
+    kubeconfig = tmp_path / "as-user"
+    kubeconfig.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return kubeconfig
 
 
 def test_no_rights(paft: CommandLine, control_plane: ControlPlane, written: WrittenJobs, job_file: Path) -> None:
