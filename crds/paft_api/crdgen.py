@@ -36,7 +36,7 @@ def pages() -> dict[str, str]:
     manifest = _yaml(custom_resource_definition())
     return {
         CRD_FILE: f"# {_NOTE}\n{manifest}",
-        CHART_FILE: _chart_template(manifest),
+        CHART_FILE: chart_template(manifest),
         EDITOR_FILE: json.dumps(editor_schema(_NOTE), indent=2, ensure_ascii=False) + "\n",
     }
 
@@ -46,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     return write_or_check(pages(), arguments, program="paft_api.crdgen", default_directory=DIRECTORY)
 
 
-def _chart_template(manifest: str) -> str:
+def chart_template(manifest: str) -> str:
+    """The CRD as a template of the chart, which installs it only where it is wanted."""
     escaped = manifest.replace("{{", '{{ "{{" }}')
     with_annotations = escaped.replace(_NAME_LINE, _NAME_LINE + _CHART_METADATA, 1)
     return f"{{{{- /* {_NOTE} */}}}}\n{{{{- if .Values.crds.enabled }}}}\n{with_annotations}{{{{- end }}}}\n"

@@ -5,7 +5,7 @@ in an unusual spelling.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -39,12 +39,15 @@ _TYPES: dict[str, Schema] = {
 
 def pod_template_schema() -> Schema:
     """What is looked at, typed; the rest as it comes."""
-    keys = _keys()
-    metadata = {"type": "object", "properties": {"labels": keys, "annotations": keys}}
+    metadata = {
+        "description": "Metadata of the pods.",
+        "type": "object",
+        "properties": {name: _keys(name) for name in ("labels", "annotations")},
+    }
     return {"type": "object", "properties": {"metadata": metadata, "spec": _pod()}}
 
 
-def _keys() -> Schema:
+def _keys(name: str) -> Schema:
     reserved = re.sub(r"\bself\b", "key", IS_RESERVED)
     words = "the operator or Kubernetes sets; remove it"
     rule = Rule(
@@ -52,7 +55,13 @@ def _keys() -> Schema:
         message=f"names what {words}",
         message_expression=formatted(f"names %s, which {words}", f"self.filter(key, {reserved})[0]"),
     )
-    return _ruled({"type": "object", "maxProperties": MAXIMUM_ENTRIES, "additionalProperties": _TEXT}, rule)
+    schema = {
+        "description": f"Additional {name}.",
+        "type": "object",
+        "maxProperties": MAXIMUM_ENTRIES,
+        "additionalProperties": _TEXT,
+    }
+    return _ruled(schema, rule)
 
 
 def _pod() -> Schema:
@@ -62,15 +71,20 @@ def _pod() -> Schema:
         message_expression=formatted("%s is one of the stage's own; use another name", "self.name"),
         field_path=".name",
     )
-    lists = {"env": _list("name", {}), "volumeMounts": _list("mountPath", {})}
+    lists = {
+        "env": _list("name", {}, "Environment, merged by name."),
+        "volumeMounts": _list("mountPath", {}, "Mounts, merged by mountPath."),
+    }
+    own = lists | _typed(CONTAINER_FIELDS, f"Cannot be set for the container {stage_pods.CONTAINER}")
     properties = {
-        **_typed(POD_FIELDS),
-        "volumes": _list("name", {}, volume),
-        "initContainers": _list("name", lists),
-        "containers": _list("name", lists | _typed(CONTAINER_FIELDS), *_container_rules()),
+        **_typed(POD_FIELDS, "Cannot be set"),
+        "volumes": _list("name", {}, "Volumes, merged by name.", volume),
+        "initContainers": _list("name", lists, "Init containers, merged by name."),
+        "containers": _list("name", own, "Containers, merged by name.", *_container_rules()),
     }
     unset = (_unset(field, why) for field, why in POD_FIELDS.items())
-    return _ruled(_FREE | {"properties": properties}, *unset)
+    described = {"description": "Any fields of a pod's spec but those that cannot be set."}
+    return _ruled(described | _FREE | {"properties": properties}, *unset)
 
 
 def _container_rules() -> Iterator[Rule]:
@@ -106,14 +120,15 @@ def _unset(field: str, why: str) -> Rule:
     return Rule(rule=f"!has(self.{field})", message=f"cannot be set: {why}", field_path=f".{field}")
 
 
-def _typed(fields: Iterable[str]) -> dict[str, Schema]:
-    return {field: _TYPES.get(field, _TEXT) for field in fields}
+def _typed(fields: Mapping[str, str], words: str) -> dict[str, Schema]:
+    return {field: {"description": f"{words}: {why}."} | _TYPES.get(field, _TEXT) for field, why in fields.items()}
 
 
-def _list(key: str, properties: dict[str, Schema], *rules: Rule) -> Schema:
+def _list(key: str, properties: dict[str, Schema], description: str, *rules: Rule) -> Schema:
     """Entries that are merged by `key`, of which there is one each."""
-    items = _FREE | {"required": [key], "properties": {key: _TEXT, **properties}}
+    items = _FREE | {"required": [key], "properties": {key: {"description": "Its key."} | _TEXT, **properties}}
     return {
+        "description": description,
         "type": "array",
         "maxItems": MAXIMUM_ENTRIES,
         "x-kubernetes-list-type": "map",
