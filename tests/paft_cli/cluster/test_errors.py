@@ -131,6 +131,7 @@ def test_no_rights(paft: CommandLine, control_plane: ControlPlane, written: Writ
         assert f"role view (to look) or edit (to submit and change) in namespace {written.namespace}" in ended.err
 
 
+@pytest.mark.slow
 def test_a_cluster_without_paft_jobs(paft: CommandLine, job_file: Path, kubernetes: KubernetesClient) -> None:
     manifest = yaml.safe_load(CRD.read_text(encoding="utf-8"))
     name = manifest["metadata"]["name"]
