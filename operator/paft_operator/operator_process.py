@@ -125,7 +125,13 @@ class OperatorProcess:
     async def _watch(self) -> None:
         """Begin after the first lists, not beside them: kopf lists everything too, and tells what has changed since."""
         await self._first_lists.wait()
-        watches = Watches(self._connection, self._index, namespaces=self._settings.namespaces, on_change=self._take)
+        watches = Watches(
+            self._connection,
+            self._index,
+            namespaces=self._settings.namespaces,
+            on_change=self._take,
+            on_failure=self._metrics.watch_failures.inc,
+        )
         watches.start()
         try:
             while watches.is_alive:

@@ -176,8 +176,15 @@ class ApiClient:
             self._connection.read_again()
         if status >= 400:
             raise _error_of(status, content, headers.get("Retry-After", ""))
+        return _document_of(content, f"{method} {path}")
+
+
+def _document_of(content: bytes, request: str) -> Object:
+    try:
         document: Object = json.loads(content)
-        return document
+    except ValueError as error:
+        raise ApiUnreachable(f"{request}: something answered that is no API server: {error}") from error
+    return document
 
 
 def _error_of(status: int, content: bytes, retry_after: str) -> ApiError:

@@ -23,6 +23,7 @@ from paft_operator.cluster.resources import (
     Object,
     Resource,
     is_owned_by,
+    owner_of,
     resource_of,
 )
 from paft_operator.manifests.attempt_objects import attempt_objects
@@ -55,8 +56,8 @@ class ClusterHost:
         manifests = attempt_objects(job, action, self._settings)
         found = await asyncio.gather(*(self._get(manifest) for manifest in manifests))
         for manifest, existing in zip(manifests, found, strict=True):
-            if existing is not None and not is_owned_by(existing, _uid(job)):
-                raise ForeignObject(manifest["kind"], manifest["metadata"]["name"])
+            if existing is not None:
+                _require_own(job, manifest, existing)
         if found[-1] is not None:
             self._live.remember(JOBS, found[-1])
             return
@@ -87,8 +88,7 @@ class ClusterHost:
         existing = await self._client.get(JOBS, namespace, name)
         if existing is None:
             raise Outdated(f"Job {name} was there a moment ago and is gone")
-        if not is_owned_by(existing, _uid(job)):
-            raise ForeignObject("Job", name)
+        _require_own(job, manifest, existing)
         return existing
 
     async def _stop(self, job: PaftJob, action: StopAttempt) -> None:
@@ -125,6 +125,19 @@ class ClusterHost:
     async def _get(self, manifest: Object) -> Object | None:
         metadata = manifest["metadata"]
         return await self._client.get(resource_of(manifest), metadata["namespace"], metadata["name"])
+
+
+def _require_own(job: PaftJob, manifest: Object, existing: Object) -> None:
+    if is_owned_by(existing, _uid(job)):
+        return
+    kind, name, owner = manifest["kind"], manifest["metadata"]["name"], owner_of(existing)
+    if (owner.get("apiVersion"), owner.get("kind"), owner.get("name")) == (
+        job.api_version,
+        job.kind,
+        job.metadata.name,
+    ):
+        raise Outdated(f"{kind} {name} of an earlier PaftJob of this name is still there")
+    raise ForeignObject(kind, name)
 
 
 def _uid(job: PaftJob) -> str:

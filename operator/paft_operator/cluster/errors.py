@@ -2,7 +2,7 @@
 
 ClusterError
 ├── ApiError             an answer of the API server that is no success
-├── ApiUnreachable       no answer: refused, reset or timed out
+├── ApiUnreachable       no answer: refused, reset, timed out or cut off
 ├── NotLeading           this process may not write any more
 ├── ForeignObject        an object that should be ours is somebody else's
 └── Outdated             what was decided on is no longer what is there; decide again
@@ -46,7 +46,7 @@ class ApiError(ClusterError):
 
 
 class ApiUnreachable(ClusterError):
-    """No answer: refused, reset or timed out."""
+    """No answer: refused, reset, timed out or cut off."""
 
 
 class NotLeading(ClusterError):

@@ -36,6 +36,7 @@ class Lease:
     def __init__(self, client: ApiClient, settings: LeaseSettings) -> None:
         self._client = client
         self._settings = settings
+        self._leads = False
         self._held_until = 0.0
         self._seen: tuple[object, ...] = ()
         self._seen_at = 0.0
@@ -55,6 +56,7 @@ class Lease:
         """Wait until this process leads."""
         while not await self._try():
             await asyncio.sleep(self._seconds_to_next_try())
+        self._leads = True
         logger.info("%s leads", self._settings.identity)
 
     async def hold(self) -> None:
@@ -101,7 +103,8 @@ class Lease:
         spec = found.get("spec", {})
         holder = spec.get("holderIdentity") or ""
         is_ours = holder == self._settings.identity
-        if holder and not is_ours and not self._has_run_out(found):
+        # A leader only renews: where it finds the Lease in other hands, somebody else has led meanwhile.
+        if not is_ours and (self._leads or (holder and not self._has_run_out(found))):
             return False
         transitions = spec.get("leaseTransitions", 0) + (0 if is_ours else 1)
         await self._client.replace(LEASES, self._manifest(found, transitions=transitions))

@@ -1,6 +1,7 @@
 """Objects as the API server itself has them now; whatever is read or written goes into the index at once."""
 
 import asyncio
+from collections.abc import Collection
 
 from paft_api import labels
 from paft_operator.cluster.api_client import ApiClient
@@ -14,6 +15,7 @@ from paft_operator.observing.records import (
     JobKey,
     JobRecord,
     PaftJobRecord,
+    PodRecord,
     ReportRecord,
     RunSpecRecord,
     paft_job_record,
@@ -39,9 +41,7 @@ class LiveObjects:
 
     def attempts(self, key: JobKey, job_uid: str) -> list[AttemptKey]:
         """Attempts of which the index has objects that the PaftJob with this uid controls."""
-        known = self._index.known(key)
-        children = known.children.values() if known is not None else ()
-        return sorted({child.attempt_key for child in children if child.owner_uid == job_uid})
+        return sorted({child.attempt_key for child in self._children(key) if child.owner_uid == job_uid})
 
     async def paft_job(self, key: JobKey) -> PaftJobRecord | None:
         """The PaftJob as it is now."""
@@ -54,17 +54,21 @@ class LiveObjects:
             self._index.absent(known.paft_job)
         return None
 
-    async def read_attempt(self, key: JobKey, attempt: AttemptKey) -> None:
-        """Bring what the index has of an attempt up to date."""
+    async def read_attempt(self, key: JobKey, attempt: AttemptKey) -> bool:
+        """Bring what the index has of an attempt up to date; whether nothing is missing that only a watch can tell.
+
+        That is what a pod last said which is gone.
+        """
         name = attempt_name(key.name, attempt.stage, attempt.attempt)
         report = report_name(key.name, attempt.stage, attempt.attempt)
         # The Job first: pods and report of a Job that has ended do not change any more.
         await self._read(key, JOBS, JobRecord, name)
-        await asyncio.gather(
+        _, _, is_complete = await asyncio.gather(
             self._read(key, CONFIG_MAPS, RunSpecRecord, name),
             self._read(key, CONFIG_MAPS, ReportRecord, report),
             self._read_pods(key, attempt),
         )
+        return is_complete
 
     async def _read(self, key: JobKey, resource: Resource, kind: type[ChildRecord], name: str) -> None:
         found = await self._client.get(resource, key.namespace, name)
@@ -73,9 +77,20 @@ class LiveObjects:
         elif (record := self.known(key, kind, name)) is not None:
             self._index.absent(record)
 
-    async def _read_pods(self, key: JobKey, attempt: AttemptKey) -> None:
+    async def _read_pods(self, key: JobKey, attempt: AttemptKey) -> bool:
+        listed: set[str] = set()
         wanted = labels.attempt_labels(key.name, attempt.stage, attempt.attempt)
         selector = ",".join(f"{name}={value}" for name, value in sorted(wanted.items()))
         async for page in self._client.pages(PODS, key.namespace, labels=selector):
             for pod in page.items:
+                listed.add(pod["metadata"]["name"])
                 self.remember(PODS, pod)
+        return not any(
+            child.attempt_key == attempt and not (child.is_gone or child.tells_an_end or child.name in listed)
+            for child in self._children(key)
+            if isinstance(child, PodRecord)
+        )
+
+    def _children(self, key: JobKey) -> Collection[ChildRecord]:
+        known = self._index.known(key)
+        return known.children.values() if known is not None else ()

@@ -49,7 +49,12 @@ def resource_of(manifest: Object) -> Resource:
     )
 
 
+def owner_of(manifest: Object) -> Object:
+    """The reference to the controller of an object; empty where it has none."""
+    references: list[Object] = manifest["metadata"].get("ownerReferences", [])
+    return next((reference for reference in references if reference.get("controller")), {})
+
+
 def is_owned_by(manifest: Object, uid: str) -> bool:
     """Whether the object with this uid controls it."""
-    references = manifest["metadata"].get("ownerReferences", ())
-    return any(reference.get("controller") and reference["uid"] == uid for reference in references)
+    return owner_of(manifest).get("uid") == uid

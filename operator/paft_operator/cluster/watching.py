@@ -45,19 +45,28 @@ Change = tuple[Record, bool]
 
 
 class Watches:
-    """Tells every change of a watched object to `on_change`, in the event loop in which it was started."""
+    """Tells every change of a watched object to `on_change`, in the event loop in which it was started.
+
+    `on_failure` is called, in the watches' own thread, when they had to be started anew.
+    """
 
     def __init__(
-        self, connection: Connection, index: Index, *, namespaces: Sequence[str], on_change: Callable[[Change], None]
+        self,
+        connection: Connection,
+        index: Index,
+        *,
+        namespaces: Sequence[str],
+        on_change: Callable[[Change], None],
+        on_failure: Callable[[], None],
     ) -> None:
         self._connection = connection
         self._index = index
         self._namespaces = tuple(namespaces)
         self._on_change = on_change
+        self._on_failure = on_failure
         self._changes: deque[Change] = deque()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watches", daemon=True)
-        self.failures = 0
 
     def start(self) -> None:
         """Begin to watch."""
@@ -78,7 +87,7 @@ class Watches:
             try:
                 asyncio.run(self._run_kopf())
             except Exception:
-                self.failures += 1
+                self._on_failure()
                 logger.exception("the watches have failed and are started anew")
             self._stop.wait(RESTART_SECONDS)
 

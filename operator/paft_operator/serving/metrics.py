@@ -79,6 +79,9 @@ class Metrics:
         self._errors = Counter(
             "paft_reconcile_errors", "Reconciliations that have failed.", ["error"], registry=self.registry
         )
+        self.watch_failures = Counter(
+            "paft_watch_failures", "Times that all watches had to be started anew.", registry=self.registry
+        )
         self._stage_seconds = Histogram(
             "paft_stage_duration_seconds",
             "Time from the start of a stage's last attempt to the stage's end.",
