@@ -186,6 +186,9 @@ class PaftJobStatus(Model):
     eta: ShortText | None = None
     """Time until both arms are trained."""
 
+    merge_method: ShortText | None = None
+    """spec.merge.method, with the default worked out."""
+
     base: BaseStatus | None = None
     """The base checkpoint."""
 

@@ -115,6 +115,7 @@ STATUS = {
     "output": {"uri": "s3://models/fused/", "digest": DIGEST, "method": "ties", "bytes": 3},
     "startedAt": NOW,
     "retryToken": "1",
+    "mergeMethod": "ties",
     "activeSeconds": 3.5,
 }
 

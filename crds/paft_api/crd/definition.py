@@ -85,7 +85,7 @@ def _columns() -> list[dict[str, Any]]:
         ("Phase", "string", ".status.phase", "What it is doing."),
         ("SFT", "string", progress[StageName.SFT], "Optimizer steps of the supervised arm."),
         ("Preference", "string", progress[StageName.PREFERENCE], "Optimizer steps of the alignment arm."),
-        ("Method", "string", ".spec.merge.method", "Merge method."),
+        ("Method", "string", ".status.mergeMethod", "Merge method."),
         ("ETA", "string", ".status.eta", "Time until both arms are trained."),
         ("Age", "date", ".metadata.creationTimestamp", "Time since it was created."),
     )

@@ -69,6 +69,7 @@ def conclude(planning: Planning) -> PaftJobStatus:
         phase=_phase(planning, failure, succeeded=succeeded),
         conditions=tuple(_condition(planning, type_, verdict) for type_, verdict in verdicts.items()),
         eta=_longest(etas),
+        merge_method=planning.job.spec.merge.method,
         base=planning.base,
         stages=tuple(planning.stages.values()),
         output=planning.output,
