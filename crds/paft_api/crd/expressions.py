@@ -70,7 +70,8 @@ class _Place:
         presence = "" if field.is_required() else f"has({selected})"
         inner = model_in(field.annotation)
         if not rest and isinstance(field.default, dict):
-            # Maps of any content have a type of their own each, to which no literal can be compared.
+            # Maps of any content have a type of their own each, to which no literal can be compared. The API server
+            # compares their sizes and the values of common keys: one key exchanged for another goes unnoticed.
             return cls(value=f"dyn({selected})", presence=presence, default="dyn({})")
         if not rest:
             return cls(value=selected, presence=presence, default=_default(field))
