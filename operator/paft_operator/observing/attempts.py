@@ -1,6 +1,7 @@
 """From the objects of a PaftJob to the attempts that the planner sees."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from paft_api.report import StageReport
@@ -8,19 +9,32 @@ from paft_api.spec import PaftJob
 from paft_api.stages import StageName
 from paft_api.status import PaftJobStatus, StageState
 from paft_operator.observing.children import AttemptChildren, Children
-from paft_operator.observing.failures import failure_of_attempt, failure_of_deleted_job, pending_failure
-from paft_operator.observing.records import AttemptKey, JobState, RunSpecRecord
+from paft_operator.observing.failures import (
+    failure_of_attempt,
+    failure_of_deleted_job,
+    failure_of_lost_pod,
+    pending_failure,
+)
+from paft_operator.observing.lost_pods import lost_pod
+from paft_operator.observing.records import AttemptKey, JobState, PodRecord, RunSpecRecord
 from paft_operator.observing.reports import read_report, why_ignored
 from paft_operator.planner.observation import AttemptObservation, AttemptState, Observed
 
 
 def observe(
-    job: PaftJob, children: Children, *, retry_token: str | None = None, output_in_use_by: str | None = None
+    job: PaftJob,
+    children: Children,
+    now: datetime,
+    *,
+    retry_token: str | None = None,
+    output_in_use_by: str | None = None,
 ) -> Observed:
-    """What there is. Where `children` lacks a Job that status says was started, that Job must really be gone."""
+    """What there is at this moment. A Job that status says was started and `children` lacks must really be gone."""
     status = job.status if job.status is not None else PaftJobStatus()
     seen = [
-        one for key, attempt in children.items() if (one := _observe_attempt(job, status, key, attempt)) is not None
+        one
+        for key, attempt in children.items()
+        if (one := _observe_attempt(job, status, key, attempt, now)) is not None
     ]
     lost = _lost_without_trace(status, {AttemptKey(one.stage, one.attempt) for one in seen})
     return Observed(
@@ -41,12 +55,13 @@ def ignored_reports(job_uid: str, children: Children) -> dict[AttemptKey, str]:
 
 
 def _observe_attempt(
-    job: PaftJob, status: PaftJobStatus, key: AttemptKey, attempt: AttemptChildren
+    job: PaftJob, status: PaftJobStatus, key: AttemptKey, attempt: AttemptChildren, now: datetime
 ) -> AttemptObservation | None:
-    assert job.metadata.uid is not None
     report = _report_if_needed(job, status, key, attempt)
     if attempt.job is not None:
-        return _with_job(job, status, key, attempt, report)
+        seen = _with_job(status, key, attempt, report)
+        lost = lost_pod(attempt.pods, now) if seen.state is AttemptState.RUNNING else None
+        return seen if lost is None else _given_up(seen, lost)
     if attempt.run_spec is not None:
         return _without_job(status, key, attempt.run_spec, report)
     return None
@@ -64,7 +79,7 @@ def _report_if_needed(
 
 
 def _with_job(
-    job: PaftJob, status: PaftJobStatus, key: AttemptKey, attempt: AttemptChildren, report: StageReport | None
+    status: PaftJobStatus, key: AttemptKey, attempt: AttemptChildren, report: StageReport | None
 ) -> AttemptObservation:
     found = attempt.job
     assert found is not None
@@ -92,6 +107,12 @@ def _with_job(
         running_since=running_since,
         pending=pending_failure(attempt.pods) if is_pending else None,
     )
+
+
+def _given_up(seen: AttemptObservation, pod: PodRecord) -> AttemptObservation:
+    """Its processes are taken for ended: they were asked to, and nobody knows better."""
+    ended = replace(seen, state=AttemptState.STOPPED, stopping=False, finished_at=pod.gone_by, pending=None)
+    return ended if seen.stopping else replace(ended, state=AttemptState.FAILED, failure=failure_of_lost_pod(pod))
 
 
 def _without_job(

@@ -49,6 +49,7 @@ STOPPED_FROM_OUTSIDE = "was asked to stop by somebody else, and saved"
 KILLED_MESSAGE = "was killed (SIGKILL), and left no message"
 WRONG_IMAGE_REMEDY = "Check trainer.image: it must hold the paft_trainer package."
 MISSING_REFERENCE_REMEDY = "Check the Secrets that the job names (storage.secretRef, data[].secretRef) and trainer."
+LOST_MESSAGE = "was deleted, and its node does not say that it has ended"
 PULL_FAILS = "the image cannot be pulled"
 
 
@@ -65,6 +66,11 @@ def failure_of_attempt(job: JobRecord, pods: Iterable[PodRecord], report: StageR
 def failure_of_deleted_job() -> Failure:
     """Why an attempt ended whose Job is gone, though nobody here asked it to stop."""
     return _failure(Cause.PREEMPTED, DELETED_MESSAGE)
+
+
+def failure_of_lost_pod(pod: PodRecord) -> Failure:
+    """Why an attempt ended one of whose pods should be gone long since, and is not."""
+    return _failure(Cause.NODE_LOST, f"{_place(pod)} {LOST_MESSAGE}")
 
 
 def pending_failure(pods: Iterable[PodRecord]) -> Failure | None:

@@ -125,6 +125,7 @@ class PodRecord(ChildRecord):
     reason: str
     message: str
     node: str
+    gone_by: datetime | None
     waiting_reason: str
     waiting_message: str
     started_at: datetime | None
@@ -229,6 +230,7 @@ def pod_record(manifest: dict[str, Any]) -> PodRecord | None:
         reason=status.get("reason", ""),
         message=status.get("message", ""),
         node=manifest["spec"].get("nodeName", ""),
+        gone_by=_instant(manifest["metadata"].get("deletionTimestamp")),
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
         started_at=_instant(states.get("running", {}).get("startedAt") or terminated.get("startedAt")),

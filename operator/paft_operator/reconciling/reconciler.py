@@ -12,14 +12,18 @@ from paft_operator.cluster.event_recorder import EventRecorder
 from paft_operator.cluster.index import Index, KnownJob
 from paft_operator.cluster.live_objects import LiveObjects
 from paft_operator.observing.attempts import ignored_reports, observe
-from paft_operator.observing.children import Children, children_of
+from paft_operator.observing.children import AttemptChildren, Children, children_of
 from paft_operator.observing.freshness import conclusions
+from paft_operator.observing.lost_pods import seconds_until_lost
 from paft_operator.observing.records import JobKey, PaftJobRecord
 from paft_operator.planner.actions import Action, Event, StartAttempt
 from paft_operator.planner.plan import plan
 from paft_operator.reconciling.job_documents import SpecInvalid, read_job, status_of_invalid_spec
 from paft_operator.reconciling.status_writer import StatusWriter
 from paft_operator.serving.metrics import Metrics
+
+_UNHEARD_SECONDS = 10.0
+"""Time after a Job's end for which the last words of a pod that is gone are waited for."""
 
 
 class Reconciler:
@@ -57,15 +61,20 @@ class Reconciler:
             await self._tell_invalid(record, error)
             return None
         children = await self._checked_children(known, record, job)
+        now = _now()
         observed = observe(
-            job, children, retry_token=record.retry_token, output_in_use_by=self._index.output_in_use_by(record)
+            job,
+            children,
+            now,
+            retry_token=record.retry_token,
+            output_in_use_by=self._index.output_in_use_by(record),
         )
-        planned = plan(job, observed, _now(), first_retry_seconds=self._first_retry_seconds)
+        planned = plan(job, observed, now, first_retry_seconds=self._first_retry_seconds)
         await self._apply(record, job, planned.actions)
         wait = await self._statuses.write(record, job.status, planned.status)
         if wait is None:
             self._tell(record, job.status, planned.status, (*planned.events, *_about_reports(record.uid, children)))
-        return _earliest(wait, planned.requeue_after)
+        return _earliest(wait, planned.requeue_after, seconds_until_lost(children, now))
 
     def _forget(self, key: JobKey) -> None:
         self._statuses.forget(key)
@@ -85,7 +94,9 @@ class Reconciler:
             if not doubtful:
                 return children
             for one in doubtful:
-                await self._live.read_attempt(record.key, one.attempt)
+                is_complete = await self._live.read_attempt(record.key, one.attempt)
+                if not is_complete and _has_just_failed(children.get(one.attempt)):
+                    raise Outdated(f"a pod of {one.attempt.stage} attempt {one.attempt.attempt} is gone unheard")
                 known.checked.add(one)
 
     async def _apply(self, record: PaftJobRecord, job: PaftJob, actions: Sequence[Action]) -> None:
@@ -158,6 +169,12 @@ def _with_refusal(before: PaftJobStatus, why: str, *, generation: int, now: date
     )
     others = tuple(one for one in before.conditions if one.type is not ConditionType.RECONCILING)
     return before.model_copy(update={"conditions": (*others, condition)})
+
+
+def _has_just_failed(attempt: AttemptChildren | None) -> bool:
+    """Whether the watches may still tell how its pods ended."""
+    finished_at = attempt.job.finished_at if attempt is not None and attempt.job is not None else None
+    return finished_at is not None and (_now() - finished_at).total_seconds() < _UNHEARD_SECONDS
 
 
 def _now() -> datetime:

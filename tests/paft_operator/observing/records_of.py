@@ -57,6 +57,7 @@ def pod_of(stage: StageName = StageName.SFT, attempt: int = 1, *, index: int = 0
         "reason": "",
         "message": "",
         "node": "",
+        "gone_by": None,
         "waiting_reason": "",
         "waiting_message": "",
         "started_at": None,
