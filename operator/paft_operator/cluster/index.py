@@ -23,6 +23,9 @@ REMEMBERED_DELETIONS = 20_000
 """Deleted objects of which the version is remembered, the newest."""
 
 
+_Identity = tuple[type[Record], str, str]
+
+
 class ChildKey(NamedTuple):
     """Which object of a PaftJob: Job, Pod, RunSpec or report, by its name."""
 
@@ -48,8 +51,7 @@ class Index:
     def __init__(self, on_output_change: Callable[[JobKey], None] = lambda key: None) -> None:
         self._on_output_change = on_output_change
         self._jobs: dict[JobKey, KnownJob] = {}
-        self._versions: dict[tuple[type[Record], str, str], int] = {}
-        self._deletions: OrderedDict[tuple[type[Record], str, str], int] = OrderedDict()
+        self._deletions: OrderedDict[_Identity, int] = OrderedDict()
         self._outputs: dict[Output, set[JobKey]] = {}
 
     @property
@@ -65,14 +67,17 @@ class Index:
         """A PaftJob and its objects; not to be changed but for `checked`."""
         return self._jobs.get(key)
 
-    def is_news(self, kind: type[Record], namespace: str, name: str, version: int) -> bool:
-        """Whether this version of an object is newer than what is known of it."""
-        key = (kind, namespace, name)
-        return version > max(self._versions.get(key, 0), self._deletions.get(key, 0))
+    def is_news(self, record: Record, *, deleted: bool = False) -> bool:
+        """Whether a version of an object, or its deletion in this version, is newer than what is known of it."""
+        found = self._find(record)
+        forgotten = self._deletions.get(_identity(record), 0)
+        if deleted:
+            return found is None or record.version >= found.version
+        return record.version > max(forgotten, found.version if found is not None else 0)
 
     def put(self, record: Record) -> JobKey | None:
         """Remember an object; the PaftJob it belongs to, or None where it is nothing new."""
-        if not self.is_news(type(record), record.namespace, record.name, record.version):
+        if not self.is_news(record):
             return None
         known = self._jobs.setdefault(record.key, KnownJob())
         if isinstance(record, PaftJobRecord):
@@ -82,7 +87,6 @@ class Index:
             known.paft_job = record
         else:
             known.children[ChildKey(type(record), record.name)] = record
-        self._versions[type(record), record.namespace, record.name] = record.version
         return record.key
 
     def remove(self, record: Record) -> JobKey | None:
@@ -91,7 +95,7 @@ class Index:
         One that was created anew under the same name stays. A pod that tells how it ended is remembered as long as its
         Job: that may say only later that it has failed.
         """
-        if not self.is_news(type(record), record.namespace, record.name, record.version + 1):
+        if not self.is_news(record, deleted=True):
             return None
         self._forget(record)
         if isinstance(record, PodRecord) and record.tells_an_end and self._job_of(record) is not None:
@@ -138,11 +142,18 @@ class Index:
             else:
                 yield from (child for key, child in known.children.items() if key.kind is kind)
 
+    def _find(self, record: Record) -> Record | None:
+        known = self._jobs.get(record.key)
+        if known is None:
+            return None
+        if isinstance(record, PaftJobRecord):
+            return known.paft_job
+        return known.children.get(ChildKey(type(record), record.name))
+
     def _forget(self, record: Record) -> None:
-        key = (type(record), record.namespace, record.name)
-        self._versions.pop(key, None)
-        self._deletions[key] = record.version
-        self._deletions.move_to_end(key)
+        identity = _identity(record)
+        self._deletions[identity] = max(record.version, self._deletions.get(identity, 0))
+        self._deletions.move_to_end(identity)
         if len(self._deletions) > REMEMBERED_DELETIONS:
             self._deletions.popitem(last=False)
         known = self._jobs.get(record.key)
@@ -188,6 +199,10 @@ class Index:
         for output in outputs:
             for key in self._outputs.get(output, ()):
                 self._on_output_change(key)
+
+
+def _identity(record: Record) -> _Identity:
+    return type(record), record.namespace, record.name
 
 
 def _age(job: PaftJobRecord) -> tuple[str, str]:

@@ -126,8 +126,7 @@ class Watches:
         if record is None:
             return
         is_deleted = event["type"] == "DELETED"
-        version = record.version + 1 if is_deleted else record.version
-        if self._index.is_news(type(record), record.namespace, record.name, version):
+        if self._index.is_news(record, deleted=is_deleted):
             self._changes.append((record, is_deleted))
             self._loop.call_soon_threadsafe(self._deliver)
 

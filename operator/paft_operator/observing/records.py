@@ -4,6 +4,8 @@ A parser returns None for an object that is not a PaftJob's, whatever its labels
 """
 
 import json
+import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,7 +47,7 @@ class Output(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PaftJobRecord:
-    """A PaftJob. `retry_token`: value of its annotation paft.dev/retry. `document`: what the models read of it."""
+    """A PaftJob. `retry_token`: its annotation paft.dev/retry. `packed`: what the models read, see `document`."""
 
     namespace: str
     name: str
@@ -57,7 +59,12 @@ class PaftJobRecord:
     has_ended: bool
     output: Output | None
     retry_token: str | None
-    document: bytes
+    packed: bytes
+
+    @property
+    def document(self) -> bytes:
+        """What the models read of it, as JSON."""
+        return zlib.decompress(self.packed)
 
     @property
     def key(self) -> JobKey:
@@ -187,7 +194,7 @@ def paft_job_record(manifest: dict[str, Any]) -> PaftJobRecord:
         has_ended=_has_ended(manifest),
         output=_output(manifest),
         retry_token=metadata.get("annotations", {}).get(labels.RETRY),
-        document=json.dumps(document, separators=(",", ":")).encode(),
+        packed=zlib.compress(json.dumps(document, separators=(",", ":")).encode(), _QUICKLY),
     )
 
 
@@ -276,18 +283,20 @@ def _common(manifest: dict[str, Any]) -> dict[str, Any] | None:
     if owner is None or not is_attempt or labels.JOB_NAME not in found:
         return None
     return {
-        "namespace": metadata["namespace"],
+        "namespace": sys.intern(metadata["namespace"]),
         "name": metadata["name"],
         "uid": metadata["uid"],
         "version": int(metadata["resourceVersion"]),
-        "owner_uid": owner["uid"],
-        "job_name": found[labels.JOB_NAME],
+        # Said of every child of a PaftJob: kept once.
+        "owner_uid": sys.intern(owner["uid"]),
+        "job_name": sys.intern(found[labels.JOB_NAME]),
         "stage": _STAGES[stage],
         "attempt": int(attempt),
         "created_at": _instant(metadata["creationTimestamp"]),
     }
 
 
+_QUICKLY = 1
 _STAGES = {stage.value: stage for stage in StageName}
 
 

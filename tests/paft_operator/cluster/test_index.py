@@ -28,7 +28,7 @@ def paft_job(**fields: Any) -> PaftJobRecord:
         "has_ended": False,
         "output": Output("", "s3://models/tiny"),
         "retry_token": None,
-        "document": b"{}",
+        "packed": b"",
     }
     return PaftJobRecord(**(given | fields))
 
