@@ -8,7 +8,6 @@ from paft_api.stages import StageName
 from paft_api.status import ConditionType, PaftJobStatus, StageState, StageStatus
 from paft_operator.planner.actions import Event
 
-
 _NONE: Mapping[StageName, StageStatus] = MappingProxyType({})
 
 

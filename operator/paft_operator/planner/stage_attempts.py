@@ -46,7 +46,9 @@ def follow_running(planning: Planning, stage: StageName) -> None:
     if running is not None:
         _follow(planning, running, is_wanted=True)
     elif entry.state is StageState.RUNNING:
-        planning.update(stage, state=StageState.PENDING, eta=None, message="")
+        ended = planning.attempts(stage)
+        was_stopped = bool(ended) and ended[-1].state is AttemptState.STOPPED
+        planning.update(stage, state=StageState.STOPPED if was_stopped else StageState.PENDING, eta=None, message="")
 
 
 def successful_attempt(planning: Planning, stage: StageName, digest: str | None) -> AttemptObservation | None:

@@ -412,6 +412,14 @@ class TestANewGenerationOfTheSpec:
         assert in_short(result) == ["start prepare 2"]
         assert [stage.state for stage in result.status.stages] == ["Running", "Running", "Running", "Pending"]
 
+    def test_an_arm_that_a_suspension_stopped_is_said_to_have_stopped(self) -> None:
+        first = planned(job(), PREPARED, running(SFT), running(PREFERENCE))
+        suspended = job(generation=2, status=first.status, suspend=True)
+        result = planned(suspended, PREPARED, stopped(SFT, at=1), failed(PREFERENCE, at=1), at=2)
+
+        assert [stage.state for stage in result.status.stages] == ["Pending", "Stopped", "Pending", "Pending"]
+        assert [event.reason for event in result.events] == ["SftStopped", "SuspendedBySpec"]
+
     def test_arms_whose_digest_stays_go_on(self) -> None:
         first = planned(job(), PREPARED, running(SFT), running(PREFERENCE))
         prepared_again = succeeded(PREPARE, 2, generation=2, at=2)
