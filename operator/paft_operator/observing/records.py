@@ -213,10 +213,21 @@ def job_record(manifest: dict[str, Any]) -> JobRecord | None:
         reason=verdict.get("reason", "") if state is JobState.FAILED else "",
         message=verdict.get("message", "") if state is JobState.FAILED else "",
         finished_at=_instant(status.get("completionTime") or verdict.get("lastTransitionTime")),
-        admitted_at=None if spec.get("suspend") else _instant(status.get("startTime")) or common["created_at"],
+        admitted_at=_admitted_at(manifest, common["created_at"]),
         is_deleting="deletionTimestamp" in manifest["metadata"],
         pods=spec.get("completions") or spec.get("parallelism") or 1,
     )
+
+
+def _admitted_at(manifest: dict[str, Any], created_at: datetime) -> datetime | None:
+    """Where a queue has let a Job go, the Job controller notes the time a moment later."""
+    status = manifest.get("status", {})
+    if manifest["spec"].get("suspend"):
+        return None
+    if status.get("startTime"):
+        return _instant(status["startTime"])
+    was_held_back = any(one["type"] == "Suspended" for one in status.get("conditions", ()))
+    return None if was_held_back else created_at
 
 
 def pod_record(manifest: dict[str, Any]) -> PodRecord | None:
