@@ -2,15 +2,14 @@
 
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from benchmarks.arm_outcomes import ArmRun, Untrained
-from benchmarks.arm_settings import RANKS, ROOT, ArmSetting
+from benchmarks.arm_settings import RANKS, ArmSetting
+from benchmarks.processes import MeasuringFailed, run_python
 
 from paft_api.report import ReportState, StageReport
 from paft_api.run_spec import RunSpec, SftRun, StageIdentity, World
@@ -30,10 +29,6 @@ _ONE_PROCESS = {
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
-
-
-class MeasuringFailed(Exception):
-    """A run ended without figures."""
 
 
 class Method(StrEnum):
@@ -60,7 +55,7 @@ def run_on_two_ranks(setting: ArmSetting, spec: SftSpec, directory: Path) -> Arm
     run_spec = _run_spec(setting, spec, directory, processes=RANKS)
     file = directory / "run-spec.json"
     file.write_text(run_spec.to_json(), encoding="utf-8")
-    _run(["-m", "paft_trainer", "sft", "--run-spec", str(file)], directory / "log.txt", os.environ)
+    run_python(["-m", "paft_trainer", "sft", "--run-spec", str(file)], directory / "log.txt", os.environ)
     report = StageReport.model_validate_json(Path(run_spec.report_path).read_text(encoding="utf-8"))
     if report.state is not ReportState.SUCCEEDED:
         raise MeasuringFailed(f"{directory}: the arm is {report.state}")
@@ -89,7 +84,7 @@ def run_in_one_process(
     asked, answered = directory / "cases.json", directory / "results.json"
     asked.write_text(json.dumps(payload), encoding="utf-8")
     environment = os.environ | _ONE_PROCESS | {"OMP_NUM_THREADS": str(setting.threads)}
-    _run(["-m", "benchmarks.one_process", str(asked), str(answered)], directory / "log.txt", environment)
+    run_python(["-m", "benchmarks.one_process", str(asked), str(answered)], directory / "log.txt", environment)
     results = json.loads(answered.read_text(encoding="utf-8"))
     return (
         Untrained.model_validate_json(json.dumps(results["untrained"])),
@@ -129,13 +124,3 @@ def _run_spec(setting: ArmSetting, spec: SftSpec, directory: Path, *, processes:
             ),
         ),
     )
-
-
-def _run(arguments: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
-    with log.open("w") as output:
-        process = subprocess.run(
-            [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-    if process.returncode != 0:
-        ending = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-30:])
-        raise MeasuringFailed(f"{' '.join(arguments)} ended with {process.returncode}:\n{ending}")

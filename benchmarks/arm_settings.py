@@ -6,12 +6,11 @@ model and the data that hack/demo.py sets up, but read from files, trained longe
 
 import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import transformers
+from benchmarks.processes import ROOT, run_python
 from tests.run_specs import write_sums
 from tests.tiny_models import build_checkpoint
 
@@ -23,7 +22,6 @@ from paft_api.spec.sft import SftSpec
 from paft_api.spec.training import SftTrainingSpec
 from paft_trainer.storage.file_store import uri_of
 
-ROOT = Path(__file__).resolve().parent.parent
 RANKS = 2
 
 
@@ -75,7 +73,7 @@ def demo(state: Path, *, steps: int) -> ArmSetting:
         partial = state / "smollm2-135m-instruct.partial"
         shutil.rmtree(partial, ignore_errors=True)
         # A process of its own, so that its memory is free again when the ranks run.
-        subprocess.run([sys.executable, "-m", "hack.smollm2", str(partial)], cwd=ROOT, check=True)
+        run_python(["-m", "hack.smollm2", str(partial)], state / "smollm2.log", os.environ)
         partial.rename(base)
     quickstart = load_job(ROOT / "examples" / "quickstart.yaml").spec.sft
     data = ROOT / "examples" / "data"

@@ -22,10 +22,11 @@ os.environ["DS_ACCELERATOR"] = "cpu"
 
 from benchmarks import arm_settings
 from benchmarks.arm_outcomes import ArmRun, Untrained
-from benchmarks.arm_runs import Case, MeasuringFailed, Method, run_in_one_process, run_on_two_ranks
-from benchmarks.arm_settings import ROOT, ArmSetting
+from benchmarks.arm_runs import Case, Method, run_in_one_process, run_on_two_ranks
+from benchmarks.arm_settings import ArmSetting
 from benchmarks.l1_results import Row, Series, demo_goals, measurements_of, series_table, toy_goals
 from benchmarks.measurements import Measurement, goal_table, open_console, write_measurements
+from benchmarks.processes import ROOT, MeasuringFailed
 
 STATE = ROOT / ".paft" / "benchmarks"
 TOY_STRENGTHS, QUICK_TOY_STRENGTHS = (1e-3, 1e-2), (1e-3,)
@@ -88,6 +89,7 @@ def measure_toy(folder: Path, strengths: tuple[float, ...]) -> list[Measurement]
 def measure_demo(folder: Path) -> list[Measurement]:
     """The demo's arm on two ranks."""
     folder.mkdir()
+    print("demo: the base", flush=True)
     setting = arm_settings.demo(STATE, steps=DEMO_STEPS)
     print("demo: before training", flush=True)
     untrained, _ = run_in_one_process(setting, {}, folder / "one-process")

@@ -65,7 +65,8 @@ def _upload_base(client: "boto3.client") -> None:
     folder = STATE / "base"
     print("base: turning SmolLM2-135M-Instruct into a bf16 checkpoint", flush=True)
     # A process of its own, so that its memory is free again when the arms run.
-    subprocess.run([sys.executable, "-m", "hack.smollm2", str(folder)], cwd=ROOT, check=True)
+    quiet = os.environ | {"TQDM_DISABLE": "1", "DS_ACCELERATOR": "cpu"}
+    subprocess.run([sys.executable, "-m", "hack.smollm2", str(folder)], cwd=ROOT, check=True, env=quiet)
     # The weights last: they are what the look above asks for.
     for path in sorted(folder.iterdir(), key=lambda path: path.suffix == ".safetensors"):
         client.upload_file(str(path), "models", f"{BASE_PREFIX}{path.name}")

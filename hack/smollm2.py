@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 
 def build_smollm2(folder: Path) -> None:
@@ -37,4 +38,7 @@ def _forget_quantisation(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    # Progress bars and advice on packed weights say nothing to whoever watches the demo.
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
     build_smollm2(Path(sys.argv[1]))

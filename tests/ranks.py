@@ -7,6 +7,8 @@ import socket
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +40,7 @@ class Outcome:
 
 def run_cases(cases: Sequence[Case], *, ranks: int, directory: Path) -> list[Outcome]:
     """Run all cases one after the other in one world; with `ranks` 1 in one process without a launcher."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["paft_trainer.training.rank"])
-    os.environ.update(OMP_NUM_THREADS="1", DS_ACCELERATOR="cpu", HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+    context = warm_context()
     port = _free_port()
     payload = [(case.run_spec.to_json(), str(case.base), case.stop_at) for case in cases]
     processes = [
@@ -52,6 +52,32 @@ def run_cases(cases: Sequence[Case], *, ranks: int, directory: Path) -> list[Out
         process.join(timeout=240)
         assert process.exitcode == 0, (directory / "error.txt").read_text()
     return [_outcome(entry) for entry in json.loads((directory / "outcomes.json").read_text())]
+
+
+def warm_context() -> ForkServerContext:
+    """Processes of it begin with everything imported, and so do ranks that a launcher among them starts."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["paft_trainer.training.rank"])
+    os.environ.update(
+        OMP_NUM_THREADS="1",
+        DS_ACCELERATOR="cpu",
+        HF_HUB_OFFLINE="1",
+        TOKENIZERS_PARALLELISM="false",
+        GLOO_SOCKET_IFNAME="lo",
+    )
+    return context
+
+
+def share_forkserver(state: dict[str, Any]) -> None:
+    """In a process of `warm_context`: have those that it starts begin warm too. `state`: of `forkserver_state`."""
+    vars(forkserver._forkserver).update(state, ensure_running=lambda: None)
+
+
+def forkserver_state() -> dict[str, Any]:
+    """Where the forkserver of this process listens."""
+    forkserver.ensure_running()
+    state = vars(forkserver._forkserver)
+    return {name: state[name] for name in ("_forkserver_address", "_forkserver_authkey") if name in state}
 
 
 def _outcome(entry: dict[str, Any]) -> Outcome:
@@ -70,7 +96,6 @@ def _rank(rank: int, ranks: int, port: int, payload: list[tuple[str, str, int | 
 
     quiet_libraries()
 
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     if ranks > 1:
         world = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         os.environ.update({name: str(value) for name, value in world.items()})

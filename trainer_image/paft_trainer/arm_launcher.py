@@ -4,13 +4,15 @@ import json
 import multiprocessing
 import os
 import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from paft_api.causes import CAUSE_FACTS, Cause
+from paft_api.causes import CAUSE_FACTS, Cause, cause_of_exit_code
 from paft_api.layout import stage_folder
 from paft_api.report import Activity, Failure, ReportState, StageReport
 from paft_api.run_spec import RunSpec, World
@@ -23,6 +25,7 @@ from paft_trainer.published_adapters import find_published_adapter
 from paft_trainer.reporting import Reporter
 from paft_trainer.storage import ObjectStore, open_store
 
+_SIGNALS_OF_THE_AGENT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _PRELOADED = ["paft_trainer.forkserver_process", "paft_trainer.training.rank"]
 
 
@@ -47,6 +50,9 @@ def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
     except ChildFailedError as error:
         raise RankFailed(_first_failure(run_spec, error, counter)) from error
     except SignalException:
+        failure = _own_failure(_failure_records(run_spec))
+        if failure is not None:
+            raise RankFailed(failure) from None
         return _last_report(run_spec).state is ReportState.SUCCEEDED
     finally:
         # From here on this process reports; what rank 0 knew last must not be lost by that.
@@ -91,7 +97,19 @@ def _run_ranks(run_spec: RunSpec, base_folder: Path) -> None:
         start_method="forkserver",
         shutdown_timeout=run_spec.stop_grace_seconds,
     )
-    elastic_launch(configuration, _rank)(run_spec.to_json(), str(base_folder))
+    with _handlers_kept():
+        elastic_launch(configuration, _rank)(run_spec.to_json(), str(base_folder))
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """The elastic agent takes signals over and never gives them back."""
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS_OF_THE_AGENT}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _rank(run_spec_json: str, base_folder: str) -> None:
@@ -126,29 +144,38 @@ def _first_failure(run_spec: RunSpec, error: ChildFailedError, counter: OutOfMem
 
     A rank that is killed leaves no record; the others then lose their peer, and may end before it is noticed.
     """
-    records = [json.loads(path.read_text()) for path in Path(run_spec.scratch_directory).glob("rank-*.json")]
-    failures = [
-        Failure.model_validate_json(json.dumps(record["failure"]))
-        for record in sorted(records, key=lambda entry: entry["at"])
-    ]
-    own = next((failure for failure in failures if failure.cause is not Cause.PEER_LOST), None)
+    failures = _failure_records(run_spec)
+    own = _own_failure(failures)
     if own is not None:
         return own
     silent = set(range(_world(run_spec).processes)) - {failure.rank for failure in failures}
     if silent:
-        return _silent_death(min(silent), error, counter)
+        return _silent_death(silent, error, counter)
     return failures[0]
 
 
-def _silent_death(rank: int, error: ChildFailedError, counter: OutOfMemoryCounter) -> Failure:
-    first_rank, process = error.get_first_failure()
-    how = "without a word"
-    if first_rank == rank:
-        how = f"by {signal.Signals(-process.exitcode).name}" if process.exitcode < 0 else f"with {process.exitcode}"
+def _failure_records(run_spec: RunSpec) -> list[Failure]:
+    """What ranks left behind, the earliest first."""
+    records = [json.loads(path.read_text()) for path in Path(run_spec.scratch_directory).glob("rank-*.json")]
+    records.sort(key=lambda record: record["at"])
+    return [Failure.model_validate_json(json.dumps(record["failure"])) for record in records]
+
+
+def _own_failure(failures: Iterable[Failure]) -> Failure | None:
+    return next((failure for failure in failures if failure.cause is not Cause.PEER_LOST), None)
+
+
+def _silent_death(silent: set[int], error: ChildFailedError, counter: OutOfMemoryCounter) -> Failure:
+    first, process = error.get_first_failure()
+    rank = first if first in silent else min(silent)
+    cause, message = Cause.UNKNOWN, f"rank {rank} ended without a word; it was probably killed"
     if counter.has_risen():
         cause, message = Cause.HOST_OOM, f"rank {rank} was killed because the container ran out of memory"
-    else:
-        cause, message = Cause.UNKNOWN, f"rank {rank} ended {how}; it was probably killed"
+    elif rank == first and process.exitcode < 0:
+        message = f"rank {rank} ended by {signal.Signals(-process.exitcode).name}; it was probably killed"
+    elif rank == first:
+        cause = cause_of_exit_code(process.exitcode)
+        message = f"rank {rank} ended with exit code {process.exitcode} and without a word"
     return Failure(cause=cause, message=message, remedy=CAUSE_FACTS[cause].remedy, rank=rank)
 
 

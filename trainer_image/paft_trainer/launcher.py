@@ -5,12 +5,14 @@ that has imported everything once. torchrun itself exits with 1 for every failur
 SIGTERM; here a stop waits for the ranks' checkpoint, and the exit code tells the cause.
 """
 
+import json
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import accumulate
 from pathlib import Path
 from types import FrameType
 
@@ -96,32 +98,48 @@ def _end_failed(run_spec: RunSpec, reporter: Reporter, error: Exception) -> int:
     else:
         traceback.print_exc()
         failure = classify(error)
-    reporter.failed(failure)
+    try:
+        reporter.failed(failure)
+    except OSError as full_disk:
+        print(f"the report could not be written: {full_disk}", file=sys.stderr, flush=True)
     return _leave(run_spec, _termination_message(failure))
 
 
 def _termination_message(failure: Failure) -> TerminationMessage:
     return TerminationMessage(
         cause=failure.cause,
-        message=failure.message[:1500],
-        remedy=failure.remedy[:600],
+        message=_cut(failure.message, characters=1500, encoded=2700),
+        remedy=_cut(failure.remedy, characters=600, encoded=1100),
         rank=failure.rank,
         exit_code=CAUSE_FACTS[failure.cause].exit_code,
     )
 
 
+def _cut(text: str, *, characters: int, encoded: int) -> str:
+    """The beginning of a text, of at most so many characters and at most so many bytes as JSON."""
+    sizes = accumulate(len(json.dumps(character, ensure_ascii=False).encode()) - 2 for character in text[:characters])
+    return text[: sum(1 for size in sizes if size <= encoded)]
+
+
 def _leave(run_spec: RunSpec, message: TerminationMessage) -> int:
-    termination = Path(run_spec.termination_path)
-    if termination.exists():
-        # The kubelet mounted a file there, which can be written but not replaced.
-        termination.write_text(message.to_json(), encoding="utf-8")
-    else:
-        temporary = Path(run_spec.scratch_directory) / "termination.json"
-        temporary.write_text(message.to_json(), encoding="utf-8")
-        os.replace(temporary, termination)
+    try:
+        _write_termination(Path(run_spec.termination_path), message.to_json())
+    except OSError as error:
+        # The exit code tells the cause too.
+        print(f"the termination message could not be written: {error}", file=sys.stderr, flush=True)
     if message.cause is not None:
         print(f"{message.cause}: {message.message}\n{message.remedy}", file=sys.stderr, flush=True)
     return message.exit_code
+
+
+def _write_termination(path: Path, text: str) -> None:
+    if path.exists():
+        # A pod's /dev/termination-log is a mount of the kubelet's file: it can be written but not replaced.
+        path.write_text(text, encoding="utf-8")
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
 
 
 @contextmanager

@@ -4,14 +4,13 @@ On cgroup v1 the kernel kills the rank and not process 1, so the count is the on
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-_COUNTERS = (
-    (Path("/sys/fs/cgroup/memory.events"), re.compile(r"^oom_kill (\d+)$", re.MULTILINE)),
-    (Path("/sys/fs/cgroup/memory/memory.oom_control"), re.compile(r"^oom_kill (\d+)$", re.MULTILINE)),
-)
+_OOM_KILL = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
+_HIERARCHY = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +30,17 @@ class OutOfMemoryCounter:
 
 
 def _read() -> int:
-    for path, pattern in _COUNTERS:
-        if path.is_file():
-            match = pattern.search(path.read_text())
-            if match is not None:
-                return int(match[1])
+    for path in _counters(Path("/proc/self/cgroup").read_text()):
+        match = _OOM_KILL.search(path.read_text()) if path.is_file() else None
+        if match is not None:
+            return int(match[1])
     return 0
+
+
+def _counters(memberships: str) -> Iterator[Path]:
+    """Where the count may be: of this process's own cgroup, else of the root that a container sees."""
+    own = dict(line.split(":", 2)[1:] for line in memberships.splitlines())
+    for folder in (own.get("", "/"), "/"):
+        yield _HIERARCHY / folder.strip("/") / "memory.events"
+    for folder in (own.get("memory", "/"), "/"):
+        yield _HIERARCHY / "memory" / folder.strip("/") / "memory.oom_control"

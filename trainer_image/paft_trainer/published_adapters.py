@@ -8,11 +8,12 @@ of it is lost with the process that began it.
 
 import hashlib
 import json
-from typing import Any
+from collections.abc import Mapping
 
 from paft_api.layout import ADAPTER_MANIFEST_FILE, CLAIM_FILE
 from paft_api.report import AdapterMetrics, AdapterResult, FinishedArtifact
 from paft_trainer.errors import ArtifactMismatch
+from paft_trainer.publishing import read_claim
 from paft_trainer.storage import ObjectMissing, ObjectStore
 
 FORMAT_VERSION = 1
@@ -22,14 +23,20 @@ def find_published_adapter(store: ObjectStore, stage_folder: str) -> AdapterResu
     """The adapter of this stage digest, where it is published or claimed; a claimed one is finished first."""
     if store.head(stage_folder + CLAIM_FILE) is None:
         return None
-    return finish_publication(store, stage_folder, json.loads(store.read(stage_folder + CLAIM_FILE)))
+    return finish_publication(store, stage_folder, read_claim(store, stage_folder))
 
 
-def finish_publication(store: ObjectStore, stage_folder: str, claim: dict[str, Any]) -> AdapterResult:
+def finish_publication(store: ObjectStore, stage_folder: str, claim: Mapping[str, object]) -> AdapterResult:
     """Bring the folder to what its claim says; does nothing where it is so already."""
     if store.head(stage_folder + ADAPTER_MANIFEST_FILE) is None:
+        source = claim.get("source")
+        if not isinstance(source, str):
+            raise ArtifactMismatch(
+                f"{stage_folder}{CLAIM_FILE} is no claim of an adapter: it names no source",
+                remedy=_remedy(stage_folder),
+            )
         try:
-            _copy_files(store, claim["source"], stage_folder)
+            _copy_files(store, source, stage_folder)
         except ObjectMissing as error:
             raise ArtifactMismatch(
                 f"{stage_folder} is claimed for files that are gone: {error.message}", remedy=_remedy(stage_folder)

@@ -38,7 +38,22 @@ def claim_folder(
         # Where somebody was faster, theirs holds.
         with contextlib.suppress(PreconditionFailed):
             _put_claim(store, claim_uri, document, allow_unconditional=allow_unconditional)
-    return _read_claim(store, claim_uri)
+    return read_claim(store, folder)
+
+
+def read_claim(store: ObjectStore, folder: str) -> dict[str, object]:
+    """The claim that holds in a folder. Raises ObjectMissing, or ArtifactMismatch where it is none of ours."""
+    uri = folder + CLAIM_FILE
+    try:
+        held = json.loads(store.read(uri))
+    except ValueError:
+        held = None
+    if not isinstance(held, dict):
+        raise ArtifactMismatch(
+            f"{uri} is no claim of PAFT: it holds no JSON object",
+            remedy="Choose another folder, or empty this one yourself. Nothing was written.",
+        )
+    return held
 
 
 def first_foreign_object(store: ObjectStore, folder: str) -> str | None:
@@ -85,19 +100,6 @@ def _put_claim(store: ObjectStore, uri: str, document: bytes, *, allow_unconditi
         if not allow_unconditional:
             raise
         store.put(uri, document)
-
-
-def _read_claim(store: ObjectStore, uri: str) -> dict[str, object]:
-    try:
-        held = json.loads(store.read(uri))
-    except ValueError:
-        held = None
-    if not isinstance(held, dict):
-        raise ArtifactMismatch(
-            f"{uri} is no claim of PAFT: it holds no JSON object",
-            remedy="Choose another folder, or empty this one yourself. Nothing was written.",
-        )
-    return held
 
 
 def _require_empty(store: ObjectStore, folder: str, manifest_name: str) -> None:

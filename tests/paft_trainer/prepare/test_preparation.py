@@ -42,7 +42,8 @@ def claim_adapter(root: Path, storage: StorageSpec, stage: StageName, stage_dige
     files = {
         path.name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in (root / "adapter").iterdir()
     }
-    manifest = {"formatVersion": 1, "digest": adapter.digest, "files": files, "metrics": {"steps": 12}}
+    manifest = {"formatVersion": 1, "baseDigest": "sha256:base", "digest": adapter.digest, "files": files}
+    manifest["metrics"] = {"steps": 12}
     store.put(own + ADAPTER_MANIFEST_FILE, json.dumps(manifest).encode())
     claim = {"formatVersion": 1, "source": own, "digest": adapter.digest}
     store.put(stage_folder(storage.artifacts_uri, stage, stage_digest) + CLAIM_FILE, json.dumps(claim).encode())
@@ -119,13 +120,15 @@ def test_an_adapter_whose_claimed_files_are_gone_is_told_with_what_to_delete(
     ]
 
 
-def test_an_output_of_the_same_recipe_passes_and_one_of_another_does_not(root: Path, storage: StorageSpec) -> None:
-    run_spec = prepare_run_spec(root, storage.to_document())
+def test_an_output_of_the_same_recipe_passes_and_one_of_another_does_not(
+    root: Path, local_storage: StorageSpec
+) -> None:
+    run_spec = prepare_run_spec(root, local_storage.to_document())
     assert run_spec.prepare is not None
     merge = run_spec.prepare.merge
     first = run_prepare(run_spec)
     adapters = {
-        stage: claim_adapter(root, storage, stage, arm.stage_digest)
+        stage: claim_adapter(root, local_storage, stage, arm.stage_digest)
         for stage, arm in ((StageName.SFT, first.sft), (StageName.PREFERENCE, first.preference))
     }
     recipe = recipe_digest(
@@ -134,9 +137,9 @@ def test_an_output_of_the_same_recipe_passes_and_one_of_another_does_not(root: P
         sft_adapter=adapters[StageName.SFT],
         preference_adapter=adapters[StageName.PREFERENCE],
     )
-    write_claim(open_store(storage), merge.output.uri, recipe)
+    write_claim(FileStore(), merge.output.uri, recipe)
     assert run_prepare(run_spec).sft.finished is not None
-    other = prepare_run_spec(root, storage.to_document(), merge__method="linear")
+    other = prepare_run_spec(root, local_storage.to_document(), merge__method="linear")
     assert findings_of(other) == [
         (
             "ArtifactMismatch",

@@ -63,3 +63,10 @@ def test_names_that_are_no_text_are_files_too(tmp_path: Path) -> None:
     (info,) = FileStore().list(uri_of(tmp_path) + "/")
     assert info.uri.endswith("/%FF")
     assert FileStore().read(info.uri) == b"x"
+
+
+def test_a_name_that_cannot_be_is_a_file_that_is_not_there() -> None:
+    uri = "file:///" + "x" * 300
+    with pytest.raises(ObjectMissing) as caught:
+        FileStore().head(uri)
+    assert caught.value.message == f"{uri}: File name too long"

@@ -1,14 +1,12 @@
 """The output folder: free, or written by the very recipe that this job would write."""
 
-import json
-
 from paft_api.digests import recipe_digest
 from paft_api.layout import CLAIM_FILE
 from paft_api.report import PrepareResult
 from paft_api.spec.merge import MergeSpec
 from paft_api.spec.storage import StorageSpec
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid
-from paft_trainer.publishing import first_foreign_object, supports_conditional_put
+from paft_trainer.publishing import first_foreign_object, read_claim, supports_conditional_put
 from paft_trainer.storage import ObjectStore
 
 
@@ -44,7 +42,7 @@ def check_output(
 
 def _check_claim(store: ObjectStore, merge: MergeSpec, prepared: PrepareResult, chat_template: str | None) -> None:
     folder = merge.output.uri
-    held = json.loads(store.read(folder + CLAIM_FILE)).get("recipeDigest")
+    held = read_claim(store, folder).get("recipeDigest")
     sft, preference = prepared.sft.finished, prepared.preference.finished
     if sft is not None and preference is not None:
         ours = recipe_digest(

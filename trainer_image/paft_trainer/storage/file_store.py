@@ -169,6 +169,8 @@ def _explained(uri: str) -> Iterator[None]:
 def _other(uri: str, error: OSError) -> StageError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StageFailed(Cause.DISK_FULL, f"{uri}: {error.strerror}")
+    if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        return ObjectMissing(f"{uri}: {error.strerror}", remedy="Check the address.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StorageAuth(f"{uri}: {error.strerror}", remedy="Give this user the right to read and write there.")
     return StorageUnavailable(f"{uri}: {error}")

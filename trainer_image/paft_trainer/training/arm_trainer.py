@@ -40,6 +40,7 @@ class ArmTrainerMixin:
     def __init__(self, *args: Any, session: ArmSession, **kwargs: Any) -> None:
         self.session = session
         self._step_tokens = 0
+        self._evaluated_step: int | None = None
         super().__init__(*args, **kwargs)
         self.add_callback(_StepEnd(self))
 
@@ -110,7 +111,7 @@ class ArmTrainerMixin:
                 session.store,
                 session.attempt_folder,
                 Checkpoint(position=position, adapter=adapter, rng=random_states),
-                eval_loss=session.history.eval_loss,
+                eval_loss=session.history.eval_loss if self._evaluated_step == self.state.global_step else None,
             )
             self._apply_retention()
         if dist.is_initialized():
@@ -141,6 +142,9 @@ class ArmTrainerMixin:
         if "loss" in logs:
             self._report_step(logs)
         if "eval_loss" in logs:
+            if not math.isfinite(logs["eval_loss"]):
+                raise Diverged(f"the evaluation loss at step {self.state.global_step} is {logs['eval_loss']}")
+            self._evaluated_step = self.state.global_step
             self.session.history.eval_loss = logs["eval_loss"]
             self.session.reporter.update(eval_loss=logs["eval_loss"])
 

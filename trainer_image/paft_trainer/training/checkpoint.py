@@ -12,17 +12,18 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
+import torch.distributed as dist
+from pydantic import ValidationError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
 from paft_api.layout import CHECKPOINT_MANIFEST_FILE, checkpoint_folder
+from paft_api.model import Model
 from paft_trainer.storage import ObjectMissing, ObjectStore
 from paft_trainer.training.adapter_state import AdapterState
-
-FORMAT_VERSION = 1
 
 _ADAPTER = "adapter_model.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
@@ -52,9 +53,31 @@ class Checkpoint:
     rng: dict[int, dict[str, torch.Tensor]]
 
 
+class CheckpointFile(Model):
+    """One file of a checkpoint."""
+
+    size: int
+    """Bytes."""
+    sha256: str
+    """SHA-256 of its content, hexadecimal."""
+
+
+class CheckpointManifest(Model):
+    """What makes a checkpoint complete."""
+
+    format_version: Literal[1]
+    """Version of this format."""
+    step: int
+    """Optimizer steps done."""
+    eval_loss: float | None = None
+    """Loss on the evaluation rows; unset where this step was not evaluated."""
+    files: dict[str, CheckpointFile]
+    """All other files, by name."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SavedCheckpoint:
-    """A complete checkpoint in the object store, as its manifest tells. `eval_loss` is of the last evaluation."""
+    """A complete checkpoint in the object store, as its manifest tells."""
 
     folder: str
     step: int
@@ -72,34 +95,39 @@ def save_checkpoint(
         with store.open_writer(folder + name) as writer:
             writer.write(content)
     sha256_by_name = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    manifest = {
-        "formatVersion": FORMAT_VERSION,
-        "step": checkpoint.position.step,
-        "evalLoss": eval_loss,
-        "files": {name: {"size": len(content), "sha256": sha256_by_name[name]} for name, content in files.items()},
-    }
-    store.put(folder + CHECKPOINT_MANIFEST_FILE, json.dumps(manifest).encode())
-    return SavedCheckpoint(
-        folder=folder, step=checkpoint.position.step, eval_loss=eval_loss, sha256_by_name=sha256_by_name
+    manifest = CheckpointManifest(
+        format_version=1,
+        step=checkpoint.position.step,
+        eval_loss=eval_loss,
+        files={name: CheckpointFile(size=len(files[name]), sha256=sha256) for name, sha256 in sha256_by_name.items()},
     )
+    store.put(folder + CHECKPOINT_MANIFEST_FILE, manifest.to_json().encode())
+    return _saved(folder, manifest)
 
 
 def list_checkpoints(store: ObjectStore, folder: str) -> list[SavedCheckpoint]:
     """Complete checkpoints anywhere under `folder`, newest first."""
-    found = []
-    for info in store.list(folder):
-        if info.uri.endswith("/" + CHECKPOINT_MANIFEST_FILE):
-            manifest = json.loads(store.read(info.uri))
-            if manifest["formatVersion"] == FORMAT_VERSION:
-                found.append(
-                    SavedCheckpoint(
-                        folder=info.uri.removesuffix(CHECKPOINT_MANIFEST_FILE),
-                        step=manifest["step"],
-                        eval_loss=manifest["evalLoss"],
-                        sha256_by_name={name: entry["sha256"] for name, entry in manifest["files"].items()},
-                    )
-                )
+    manifests = (info.uri for info in store.list(folder) if info.uri.endswith("/" + CHECKPOINT_MANIFEST_FILE))
+    found = [saved for uri in manifests if (saved := _read_manifest(store, uri)) is not None]
     return sorted(found, key=lambda saved: (saved.step, saved.folder), reverse=True)
+
+
+def _read_manifest(store: ObjectStore, uri: str) -> SavedCheckpoint | None:
+    """None where it is torn or of another version, or where the attempt it belongs to has just removed it."""
+    try:
+        manifest = CheckpointManifest.model_validate_json(store.read(uri))
+    except (ObjectMissing, ValidationError):
+        return None
+    return _saved(uri.removesuffix(CHECKPOINT_MANIFEST_FILE), manifest)
+
+
+def _saved(folder: str, manifest: CheckpointManifest) -> SavedCheckpoint:
+    return SavedCheckpoint(
+        folder=folder,
+        step=manifest.step,
+        eval_loss=manifest.eval_loss,
+        sha256_by_name={name: file.sha256 for name, file in manifest.files.items()},
+    )
 
 
 def load_checkpoint(store: ObjectStore, saved: SavedCheckpoint) -> Checkpoint | None:
@@ -117,12 +145,33 @@ def load_checkpoint(store: ObjectStore, saved: SavedCheckpoint) -> Checkpoint | 
 
 
 def load_newest_checkpoint(store: ObjectStore, folder: str) -> tuple[SavedCheckpoint, Checkpoint] | None:
-    """The newest checkpoint under `folder` whose files are intact."""
-    for saved in list_checkpoints(store, folder):
+    """The newest checkpoint under `folder` whose files are intact. Collective: every rank gets the same one.
+
+    Another job may train the same arm and add and remove checkpoints meanwhile, so rank 0 makes the list, and one that
+    not every rank could read is passed over.
+    """
+    for saved in _of_rank_0(list_checkpoints(store, folder)):
         checkpoint = load_checkpoint(store, saved)
-        if checkpoint is not None:
+        if _on_every_rank(checkpoint is not None):
+            assert checkpoint is not None
             return saved, checkpoint
     return None
+
+
+def _of_rank_0(saved: list[SavedCheckpoint]) -> list[SavedCheckpoint]:
+    if not dist.is_initialized():
+        return saved
+    box = [saved]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def _on_every_rank(condition: bool) -> bool:
+    if not dist.is_initialized():
+        return condition
+    conditions = [False] * dist.get_world_size()
+    dist.all_gather_object(conditions, condition)
+    return all(conditions)
 
 
 def superseded(saved: Iterable[SavedCheckpoint], *, last: int, best: int) -> list[SavedCheckpoint]:

@@ -4,6 +4,7 @@ The record, `rank-<n>.json` in the attempt's scratch folder, holds the Failure a
 reads all records, since the rank that dies first is often not the one that failed first.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -42,7 +43,9 @@ def run_rank(run_spec_json: str, base_folder: str) -> None:
     except Exception as error:  # noqa: BLE001 - every failure must end in a cause
         traceback.print_exc()
         failure = classify(error, rank=rank)
-        write_failure_record(Path(run_spec.scratch_directory), failure)
+        # The exit code tells the cause too, where the disk is full.
+        with contextlib.suppress(OSError):
+            write_failure_record(Path(run_spec.scratch_directory), failure)
         sys.stdout.flush()
         sys.stderr.flush()
         # Past atexit handlers: collectives that other ranks will never join would hang there.
@@ -53,9 +56,11 @@ def run_rank(run_spec_json: str, base_folder: str) -> None:
 
 
 def write_failure_record(scratch: Path, failure: Failure) -> None:
-    """Leave a rank's failure for the launcher."""
+    """Leave a rank's failure for the launcher; whole, since the rank may be killed meanwhile."""
     record = {"failure": failure.to_document(), "at": time.time()}
-    (scratch / f"rank-{failure.rank}.json").write_text(json.dumps(record), encoding="utf-8")
+    temporary = scratch / f".rank-{failure.rank}.json"
+    temporary.write_text(json.dumps(record), encoding="utf-8")
+    os.replace(temporary, scratch / f"rank-{failure.rank}.json")
 
 
 def _train(run_spec: RunSpec, base_folder: Path, reporter: Reporter, stop_signal: StopSignal) -> None:
