@@ -1,5 +1,6 @@
 """PaftJobs at a real API server, and what became of them."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -104,3 +105,11 @@ def stage(job_or_status: Object, name: str) -> dict[str, Any]:
     """The entry of a stage; empty where there is none."""
     status = job_or_status.get("status", job_or_status)
     return next((one for one in status.get("stages", []) if one["name"] == name), {})
+
+
+def wait_until(is_met: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Look again and again; AssertionError after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not is_met():
+        assert time.monotonic() < deadline, f"not met within {seconds} s"
+        time.sleep(0.1)

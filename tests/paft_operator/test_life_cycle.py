@@ -1,13 +1,11 @@
 """The operator against a real API server; only the kubelet is played."""
 
 import re
-import time
-from collections.abc import Callable
 
 import pytest
 from hack.control_plane.client import CONFIG_MAP, JOB, KubernetesClient
 from tests.kubelet_stand_in import KubeletStandIn
-from tests.paft_operator.cluster_jobs import ClusterJobs, condition, minimal_job, stage
+from tests.paft_operator.cluster_jobs import ClusterJobs, condition, minimal_job, stage, wait_until
 from tests.paft_operator.operator_processes import OperatorProcess
 from tests.paft_operator.played_stages import failing_stage
 from tests.paft_operator.played_stages import stage as play
@@ -108,7 +106,7 @@ def test_suspend_saves_and_resume_goes_on(
     jobs.wait(lambda status: stage(status, "preference")["state"] == "Succeeded")
     jobs.change({"spec": {"runPolicy": {"suspend": True}}})
     jobs.wait_for_phase("Suspended")
-    _eventually(lambda: jobs.children(JOB) == ["Job tiny-preference-1", "Job tiny-prepare-1"])
+    wait_until(lambda: jobs.children(JOB) == ["Job tiny-preference-1", "Job tiny-prepare-1"])
 
     jobs.change({"spec": {"runPolicy": {"suspend": False}}})
     job = jobs.wait_for_phase("Succeeded")
@@ -124,7 +122,7 @@ def test_children_go_after_their_time_and_the_job_stays(
     jobs.create(minimal_job(ttlSecondsAfterFinished=1))
     jobs.wait_for_phase("Succeeded")
 
-    _eventually(lambda: jobs.children() == [])
+    wait_until(lambda: jobs.children() == [])
     assert jobs.get()["status"]["phase"] == "Succeeded"
 
 
@@ -138,7 +136,7 @@ def test_a_deleted_job_takes_everything_with_it(
 
     jobs.delete()
 
-    _eventually(lambda: jobs.children() == [] and jobs.pods() == [])
+    wait_until(lambda: jobs.children() == [] and jobs.pods() == [])
     assert [line for line in operator.log if line["level"] == "error"] == []
 
 
@@ -151,13 +149,6 @@ def test_a_report_that_is_none_is_ignored_and_told(
     jobs.wait(lambda status: stage(status, "sft").get("step") == 4)
 
     kubernetes.patch(CONFIG_MAP, "tiny-sft-1-report", jobs.namespace, {"data": {"report.json": "{nonsense"}})
-    _eventually(lambda: "ReportIgnored" in [reason for _, reason, _ in jobs.events()])
+    wait_until(lambda: "ReportIgnored" in [reason for _, reason, _ in jobs.events()])
 
     assert stage(jobs.get(), "sft")["state"] == "Running"
-
-
-def _eventually(is_met: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_met():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

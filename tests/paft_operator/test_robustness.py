@@ -1,13 +1,15 @@
 """Bad times: kills, other people's objects, refusals."""
 
+import copy
 import time
 from pathlib import Path
 
 import pytest
-from hack.control_plane import ControlPlane
+from hack import control_plane as control_planes
+from hack.control_plane import ControlPlane, Settings
 from hack.control_plane.client import CONFIG_MAP, JOB, Kind, KubernetesClient, Object
 from tests.kubelet_stand_in import KubeletStandIn
-from tests.paft_operator.cluster_jobs import SERVICE, ClusterJobs, condition, minimal_job, stage
+from tests.paft_operator.cluster_jobs import SERVICE, ClusterJobs, condition, minimal_job, stage, wait_until
 from tests.paft_operator.operator_processes import OperatorProcess
 from tests.paft_operator.played_stages import stage as play
 
@@ -155,3 +157,27 @@ def test_bad_settings_end_it_with_words(control_plane: ControlPlane, tmp_path: P
         assert operator.process.wait(30) == 2
 
     assert (tmp_path / "operator.log").read_text(encoding="utf-8").startswith("--workers (PAFT_OPERATOR_WORKERS)")
+
+
+@pytest.mark.timeout(180)
+def test_a_definition_that_is_too_old_is_told(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, definition: Object
+) -> None:
+    """With a control plane of its own: the definition is shared by all tests."""
+    older = copy.deepcopy({name: definition[name] for name in ("apiVersion", "kind", "spec")})
+    older["metadata"] = {"name": definition["metadata"]["name"]}
+    properties = older["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    del properties["status"]["properties"]["activeSeconds"]
+    log_file = tmp_path / "operator.log"
+    with (
+        control_planes.running(Settings(directory=tmp_path_factory.mktemp("older"))) as own,
+        KubernetesClient(own.kubeconfig) as client,
+        OperatorProcess(own.kubeconfig, namespaces=["default"], log_file=log_file) as operator,
+    ):
+        wait_until(lambda: operator.get("/readyz")[1].startswith("the CustomResourceDefinition of paftjobs"))
+        client.apply(older)
+        operator.wait_until_leading()
+        ClusterJobs(client, "default").create(minimal_job())
+
+        expected = "the CustomResourceDefinition is older than this operator"
+        wait_until(lambda: any(expected in line["message"] for line in operator.log))

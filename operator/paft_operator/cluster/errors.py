@@ -3,6 +3,7 @@
 ClusterError
 ├── ApiError             an answer of the API server that is no success
 ├── ApiUnreachable       no answer: refused, reset, timed out or cut off
+├── DefinitionTooOld     the CustomResourceDefinition lacks fields of this operator
 ├── NotLeading           this process may not write any more
 ├── ForeignObject        an object that should be ours is somebody else's
 └── Outdated             what was decided on is no longer what is there; decide again
@@ -37,7 +38,12 @@ class ApiError(ClusterError):
     @property
     def is_transient(self) -> bool:
         """The same request may succeed a moment later."""
-        return self.status == 429 or self.status >= 500
+        return (self.status == 429 or self.status >= 500) and not self.is_unknown_field
+
+    @property
+    def is_unknown_field(self) -> bool:
+        """What was applied has a field that the schema does not have; told as an error of the server (500)."""
+        return "field not declared in schema" in str(self)
 
     @property
     def is_refusal(self) -> bool:
@@ -47,6 +53,15 @@ class ApiError(ClusterError):
 
 class ApiUnreachable(ClusterError):
     """No answer: refused, reset, timed out or cut off."""
+
+
+class DefinitionTooOld(ClusterError):
+    """The CustomResourceDefinition lacks fields of this operator. `detail`: what the API server said."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            f"the CustomResourceDefinition is older than this operator; apply the one that came with it ({detail})"
+        )
 
 
 class NotLeading(ClusterError):

@@ -9,6 +9,7 @@ from paft_operator.cluster.index import ChildKey, Index
 from paft_operator.cluster.resources import CONFIG_MAPS, JOBS, PAFT_JOBS, PODS, Object, Resource
 from paft_operator.cluster.watching import WATCHED
 from paft_operator.manifests.names import attempt_name, report_name
+from paft_operator.observing.parsing import paft_job_record
 from paft_operator.observing.records import (
     AttemptKey,
     ChildRecord,
@@ -18,7 +19,6 @@ from paft_operator.observing.records import (
     PodRecord,
     ReportRecord,
     RunSpecRecord,
-    paft_job_record,
 )
 
 

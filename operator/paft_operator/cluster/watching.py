@@ -20,7 +20,8 @@ from paft_operator.cluster.api_client import PAGE_SIZE
 from paft_operator.cluster.connection import Connection
 from paft_operator.cluster.index import Index
 from paft_operator.cluster.resources import CONFIG_MAPS, JOBS, PAFT_JOBS, PODS, Object, Resource
-from paft_operator.observing.records import Record, config_map_record, job_record, paft_job_record, pod_record
+from paft_operator.observing.parsing import config_map_record, job_record, paft_job_record, pod_record
+from paft_operator.observing.records import Record
 
 logger = logging.getLogger(__name__)
 

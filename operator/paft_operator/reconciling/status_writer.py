@@ -5,7 +5,7 @@ import time
 from paft_api.spec.job import API_VERSION, KIND
 from paft_api.status import PaftJobStatus
 from paft_operator.cluster.api_client import ApiClient
-from paft_operator.cluster.errors import ApiError, Outdated
+from paft_operator.cluster.errors import ApiError, DefinitionTooOld, Outdated
 from paft_operator.cluster.live_objects import LiveObjects
 from paft_operator.cluster.resources import PAFT_JOBS
 from paft_operator.observing.records import JobKey, PaftJobRecord
@@ -56,6 +56,8 @@ class StatusWriter:
         try:
             self._live.remember(PAFT_JOBS, await self._client.apply(PAFT_JOBS, manifest, subresource="status"))
         except ApiError as error:
+            if error.is_unknown_field:
+                raise DefinitionTooOld(str(error)) from error
             if not (error.is_conflict or error.is_not_found):
                 raise
             live = await self._live.paft_job(record.key)

@@ -51,9 +51,11 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logs(level: str, stream: TextIO = sys.stderr) -> None:
-    """Log as JSON lines to a stream; kopf's two lines per watched event only at DEBUG."""
+    """Log as JSON lines to a stream; of kopf, which tells two lines per watched event, what goes wrong."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING if level != "DEBUG" else logging.DEBUG)
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    # It warns that it leaves signals alone in its thread, which is as it should be.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)

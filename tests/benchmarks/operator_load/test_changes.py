@@ -20,7 +20,7 @@ from paft_api.spec import PaftJob
 from paft_api.stages import StageName
 from paft_api.status import Phase
 from paft_operator.cluster.resources import CONFIG_MAPS, JOBS
-from paft_operator.observing.records import pod_record
+from paft_operator.observing.parsing import pod_record
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

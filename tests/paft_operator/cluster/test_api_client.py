@@ -134,6 +134,18 @@ def test_a_refusal_is_not_tried_again(with_answers: Any, status: int) -> None:
     assert len(server.requests) == 1
 
 
+def test_a_field_that_the_schema_lacks_is_not_tried_again(with_answers: Any) -> None:
+    async def use(client: ApiClient) -> ApiError:
+        with pytest.raises(ApiError) as caught:
+            await client.apply(CONFIG_MAPS, OBJECT)
+        return caught.value
+
+    said = {"message": "failed to create typed patch object: .status.new: field not declared in schema"}
+    error, server = with_answers([(500, said, {})], use)
+    assert error.is_unknown_field
+    assert len(server.requests) == 1
+
+
 def test_the_server_is_left_alone_for_as_long_as_it_asks(with_answers: Any) -> None:
     began = time.monotonic()
     with_answers([(429, {}, {"Retry-After": "1"}), OK], _get)

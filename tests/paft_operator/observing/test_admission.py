@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from paft_operator.observing.records import job_record
+from paft_operator.observing.parsing import job_record
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LATER = CREATED + timedelta(hours=1)

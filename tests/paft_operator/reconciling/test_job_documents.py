@@ -9,7 +9,7 @@ from tests.paft_operator.cluster_jobs import minimal_job
 from tests.paft_operator.observing.records_of import NOW
 
 from paft_api.status import ConditionType, PaftJobStatus, Phase
-from paft_operator.observing.records import paft_job_record
+from paft_operator.observing.parsing import paft_job_record
 from paft_operator.reconciling.job_documents import SpecInvalid, read_job, status_in, status_of_invalid_spec
 
 STATUS = {
