@@ -12,6 +12,7 @@ COLUMNS = (
     "λ",
     "eval loss",
     "− λ 0",
+    "gain kept",
     "zeros A",
     "zeros B",
     "ΔW < 1e-5",
@@ -59,6 +60,11 @@ class Series:
         """All that is shown."""
         return (self.peer, *self.sparse, *self.others)
 
+    def gain_kept(self, row: Row) -> float:
+        """What training lowered the evaluation loss by, as a share of what it does at λ = 0."""
+        before = self.untrained.eval_loss
+        return (before - row.run.eval_loss) / (before - self.peer.run.eval_loss)
+
 
 def series_table(series: Series) -> Table:
     """One line per training; differences and ratios are against plain AdamW, λ = 0."""
@@ -67,18 +73,19 @@ def series_table(series: Series) -> Table:
     for column in COLUMNS:
         table.add_column(column)
     for row in series.rows:
-        table.add_row(*_cells(row, series.peer))
+        table.add_row(*_cells(row, series))
     return table
 
 
-def _cells(row: Row, peer: Row) -> tuple[str, ...]:
-    sparsity = row.run.sparsity
+def _cells(row: Row, series: Series) -> tuple[str, ...]:
+    sparsity, peer = row.run.sparsity, series.peer
     rounded = (sparsity.a_zero_bf16, sparsity.b_zero_bf16, sparsity.delta_zero_bf16)
     return (
         row.arm,
         f"{row.strength:g}",
         f"{row.run.eval_loss:.4f}",
         f"{row.run.eval_loss - peer.run.eval_loss:+.4f}",
+        f"{series.gain_kept(row):.1%}",
         f"{sparsity.a_zero:.2%}",
         f"{sparsity.b_zero:.2%}",
         f"{sparsity.delta_small:.2%}",
@@ -96,7 +103,7 @@ def measurements_of(series: Series) -> list[Measurement]:
     before, peer = series.untrained.eval_loss, series.peer
     measured = [
         figure(f"{series.setting}, evaluation loss before training", before, "nats"),
-        *(entry for row in series.rows for entry in _figures(series.setting, row, peer)),
+        *(entry for row in series.rows for entry in _figures(series, row)),
         exactly(f"{series.setting}, λ 0: exact zeros in A and B", _zeros(peer.run), 0),
         exactly(f"{series.setting}, after step 1: exact zeros in A", series.first_step.sparsity.a_zero, 0),
     ]
@@ -140,11 +147,12 @@ def demo_goals(series: Series) -> list[Measurement]:
     ]
 
 
-def _figures(setting: str, row: Row, peer: Row) -> Sequence[Measurement]:
-    name = f"{setting}, {row.arm}, λ {row.strength:g}"
-    sparsity = row.run.sparsity
+def _figures(series: Series, row: Row) -> Sequence[Measurement]:
+    name = f"{series.setting}, {row.arm}, λ {row.strength:g}"
+    sparsity, peer = row.run.sparsity, series.peer
     return [
         figure(f"{name}: evaluation loss", row.run.eval_loss, "nats"),
+        figure(f"{name}: gain kept", series.gain_kept(row)),
         *(figure(f"{name}: {field}", getattr(sparsity, field)) for field in type(sparsity).model_fields),
         figure(f"{name}: seconds per step", row.seconds_per_step, "s"),
         figure(f"{name}: seconds per step over λ 0", row.seconds_per_step / peer.seconds_per_step),

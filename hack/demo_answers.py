@@ -45,7 +45,9 @@ def _answer(model_folder: Path, adapter_folder: Path | None, prompt: str) -> str
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
     model: Any = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
     if adapter_folder is not None:

@@ -1,8 +1,4 @@
-"""The operator as a process of its own, as in a pod: `python -m paft_operator` with a kubeconfig.
-
-    with OperatorProcess(kubeconfig, namespaces=[namespace]) as operator:
-        operator.wait_until_ready()
-"""
+"""The operator as a process of its own, as in a pod: `python -m paft_operator` with a kubeconfig."""
 
 import json
 import os

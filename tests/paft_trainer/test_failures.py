@@ -17,6 +17,9 @@ RECORDED = {
     ),
     Cause.CUDA_OOM: RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     Cause.HOST_OOM: RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+    Cause.CONFIG_INVALID: ValueError(
+        "1 validation error for DeepSpeedZeroConfig\nnonsense\n  Extra inputs are not permitted [type=extra_forbidden]"
+    ),
     Cause.DISK_FULL: OSError(errno.ENOSPC, "No space left on device"),
     Cause.UNKNOWN: KeyError("surprise"),
 }
@@ -37,6 +40,12 @@ def test_our_errors_keep_their_cause_message_and_remedy() -> None:
         "the loss at step 3 is nan",
         "Lower it.",
     )
+
+
+def test_names_of_files_that_are_no_text_do_not_break_a_report() -> None:
+    failure = classify(ValueError("no such thing: caf\udce9.jsonl"))
+    assert failure.message == r"ValueError: no such thing: caf\udce9.jsonl"
+    assert failure.to_json().encode()
 
 
 def test_long_messages_are_cut_to_what_a_report_holds() -> None:

@@ -26,6 +26,8 @@ _MESSAGE_PATTERNS: tuple[tuple[Cause, re.Pattern[str]], ...] = (
         ),
     ),
     (Cause.HOST_OOM, re.compile(r"DefaultCPUAllocator: (can't allocate memory|not enough memory)")),
+    # Settings of training.deepspeed that DeepSpeed does not take.
+    (Cause.CONFIG_INVALID, re.compile(r"validation errors? for DeepSpeed")),
 )
 
 

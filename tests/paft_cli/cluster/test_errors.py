@@ -13,7 +13,7 @@ from tests.paft_cli.cluster.command_line import CommandLine, changed_kubeconfig
 from tests.paft_cli.cluster.written_jobs import WrittenJobs
 from tests.paft_cli.workplace import wait_until
 from tests.paft_operator.cluster_jobs import PAFT_JOB
-from tests.paft_operator.conftest import CRD
+from tests.paft_operator.definition import CRD
 
 from paft_cli.errors import CommandError
 from paft_cli.job_document import read_job_document
