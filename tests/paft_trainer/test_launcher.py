@@ -153,7 +153,7 @@ def test_the_end_of_the_parent_stops_a_stage_at_any_moment(root: Path, tmp_path:
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not path.exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
