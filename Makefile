@@ -49,8 +49,9 @@ bench: $(STAMP) ## Measure; prints tables (QUICK=1 for a short run)
 	$(BIN)/python benchmarks/l1.py $(if $(QUICK),--quick)
 	$(BIN)/python benchmarks/operator.py $(if $(QUICK),--quick)
 
-campaign: $(STAMP) ## Run the property tests with large counts
+campaign: $(STAMP) ## Run property tests with large counts, and the operator among all faults (goes on where it ended)
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=campaign --timeout=3600
+	$(BIN)/python -m tests.campaigns.faults --write
 
 constraints: $(UV)/bin/uv ## Resolve exact versions anew
 	$(UV)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \

@@ -5,6 +5,7 @@ Exit code 1 if any run is not as an undisturbed one.
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -30,6 +31,9 @@ TAKEOVERS = 100
 def main() -> int:
     """Run what has no result yet, then write the table."""
     options = _options()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Also where it was started in the background: operators and control plane end with it.
+        signal.signal(number, signal.default_int_handler)
     results = Results(options.results)
     cases = all_cases()
     wanted = [case for case in results.missing(cases) if case.group.startswith(options.only)]

@@ -9,7 +9,7 @@ from random import Random
 from tests.paft_operator.faults.calls import Call
 from tests.paft_operator.faults.interference import Answer, ConnectionCut, Interference
 
-SILENT_SECONDS = 2.0
+SILENT_SECONDS = 1.3
 """How long a call stays without an answer; operators should give up sooner."""
 
 

@@ -14,7 +14,10 @@ UNCOUNTED = ("leases", "events")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """One request. `number`: which of the counted writes of the current run it is, from 1; 0 where it is none."""
+    """One request. `number`: which of the counted writes of the current run it is, from 1; 0 where it is none.
+
+    `origin`: index of the operator it comes from.
+    """
 
     method: str
     path: str
@@ -24,6 +27,7 @@ class Call:
     name: str
     subresource: str
     number: int = 0
+    origin: int = 0
 
     @property
     def is_write(self) -> bool:

@@ -14,7 +14,7 @@ from tests.kubelet_stand_in import KubeletStandIn
 from tests.paft_operator.cluster_jobs import CHILDREN, PAFT_JOB, ClusterJobs
 from tests.paft_operator.faults.interference import Interference
 from tests.paft_operator.faults.leadership import Election
-from tests.paft_operator.faults.life_cycle import POLL_SECONDS, LifeCycle, Pace, Pods, Stuck
+from tests.paft_operator.faults.life_cycle import LifeCycle, Pace, Pods, Stuck
 from tests.paft_operator.faults.outcomes import (
     Outcome,
     backwards_of,
@@ -24,22 +24,23 @@ from tests.paft_operator.faults.outcomes import (
     milestones_of,
     without_names,
 )
-from tests.paft_operator.faults.proxy import FaultProxy
+from tests.paft_operator.faults.proxy import FaultProxy, Traffic
 from tests.paft_operator.faults.recorder import Recorder
 from tests.paft_operator.operator_processes import OperatorProcess
 
 SETTLE_SECONDS = 0.4
 """Time after the end in which nothing more may happen."""
-STUCK_SECONDS = 90.0
+STUCK_SECONDS = 240.0
 """Time after which a life cycle is taken for stuck; a few seconds are usual, but a busy machine is slow."""
-IDENTITIES = ("operator-0", "operator-1")
-
 _numbers = itertools.count(1)
 
 
 class Lane:
     """One such place. `operators`: one per proxy, and each has its own; where several stand for election, one that has
-    lost it ends and is started again, as in a cluster."""
+    lost it ends and is started again, as in a cluster.
+
+    `is_spoiled`: a life cycle got stuck here, and its pods still play. `traffic`: of the last life cycle.
+    """
 
     def __init__(self, client: KubernetesClient, namespace: str, recorder: Recorder, pods: Pods) -> None:
         self.client = client
@@ -49,33 +50,30 @@ class Lane:
         self.operators: list[OperatorProcess] = []
         self._pods = pods
         self._jobs = ClusterJobs(client, namespace)
+        self.is_spoiled = False
+        self.traffic = Traffic()
         self.election = Election(client, namespace)
 
-    def leader(self) -> int:
-        """Index of the operator that leads; waits for one."""
-        if len(self.operators) == 1:
-            return 0
-        while (holder := self.election.holder) not in IDENTITIES:
-            self._bring_back()
-            time.sleep(POLL_SECONDS)
-        return IDENTITIES.index(holder)
-
-    def live(self, interference: Interference, *, leader: int = 0, pace: Pace = Pace.PATIENT) -> Outcome:
-        """Live one life cycle; the faults happen between the leader and the API server."""
+    def live(self, interference: Interference, *, pace: Pace = Pace.PATIENT) -> Outcome:
+        """Live one life cycle; the faults happen between all operators and the API server."""
         job = f"life-{next(_numbers):05}"
+        self.traffic = Traffic(job)
+        self._pods.pace = pace
         faults = self._bring_back()
-        for index, proxy in enumerate(self.proxies):
-            proxy.begin(job, interference if index == leader else Interference())
+        for proxy in self.proxies:
+            proxy.begin(self.traffic, interference)
         try:
             life_cycle = LifeCycle(self._jobs, self.recorder, job, seconds=STUCK_SECONDS, meanwhile=self._restart)
             life_cycle.live()
             time.sleep(SETTLE_SECONDS)
         except Stuck as stuck:
+            self.is_spoiled = True
             faults.append(str(stuck))
         for proxy in self.proxies:
             proxy.be_honest()
         outcome = self._outcome(job, [*faults, *self._own_faults(job)])
-        self._jobs.delete(job)
+        if not self.is_spoiled:
+            self._jobs.delete(job)
         return outcome
 
     def _bring_back(self) -> list[str]:
@@ -143,10 +141,11 @@ def lane(
         kubelet.play(pods.script)
         made = Lane(client, namespace, recorder, pods)
         for number in range(operators):
-            proxy = stack.enter_context(FaultProxy(control_plane.kubeconfig, directory / f"{namespace}-proxy-{number}"))
+            folder = directory / f"{namespace}-proxy-{number}"
+            proxy = stack.enter_context(FaultProxy(control_plane.kubeconfig, folder, origin=number))
             made.proxies.append(proxy)
             log_file = directory / f"{namespace}-operator-{number}.log"
-            own = {"identity": IDENTITIES[number], **settings}
+            own = {"identity": f"operator-{number}", **settings}
             operator = OperatorProcess(proxy.kubeconfig, namespaces=[namespace], log_file=log_file, **own)
             made.operators.append(stack.enter_context(operator))
         for operator in made.operators:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Sequence
 from enum import StrEnum
 from random import Random
 
@@ -47,33 +48,35 @@ class Election:
 
 
 class Overlap(Interference):
-    """From write `number` on the leader is cut off from its Lease, which is emptied."""
+    """From write `number` on whoever made it is cut off from the Lease, which is emptied."""
 
     def __init__(self, election: Election, number: int) -> None:
         super().__init__()
         self._election = election
         self._number = number
+        self._cut_off: int | None = None
 
     async def before(self, call: Call) -> Answer | None:
         if call.number == self._number:
+            self._cut_off = call.origin
             before = await asyncio.to_thread(lambda: self._election.holder)
             self.happened.append(f"the Lease was taken from {before} at {call.method} {call.resource} {call.name}")
             await asyncio.to_thread(self._election.empty)
             await holder_other_than(self._election, before)
-        if call.resource == "leases" and self.happened:
+        if call.resource == "leases" and call.origin == self._cut_off:
             raise ConnectionCut("cut off from the Lease")
         return None
 
 
 class Freeze(Interference):
-    """At write `number` the leader is stopped, until another leads and has a head start."""
+    """At write `number` whoever makes it is stopped, until another leads and has a head start."""
 
     def __init__(
-        self, election: Election, operator: OperatorProcess, number: int, random: Random, *, is_late: bool
+        self, election: Election, operators: Sequence[OperatorProcess], number: int, random: Random, *, is_late: bool
     ) -> None:
         super().__init__()
         self._election = election
-        self._operator = operator
+        self._operators = operators
         self._number = number
         self._head_start = random.uniform(0, LONGEST_HEAD_START)
         self._is_late = is_late
@@ -83,18 +86,19 @@ class Freeze(Interference):
         if call.number != self._number:
             return None
         before = await asyncio.to_thread(lambda: self._election.holder)
-        self._operator.send(signal.SIGSTOP)
+        operator = self._operators[call.origin]
+        operator.send(signal.SIGSTOP)
         self.happened.append(f"{before} was stopped at {call.method} {call.resource} {call.name}")
-        thawing = asyncio.create_task(self._thaw(before))
+        thawing = asyncio.create_task(self._thaw(operator, before))
         self._tasks.add(thawing)
         if self._is_late:
             await thawing
         return None
 
-    async def _thaw(self, before: str) -> None:
+    async def _thaw(self, operator: OperatorProcess, before: str) -> None:
         await holder_other_than(self._election, before)
         await asyncio.sleep(self._head_start)
-        self._operator.send(signal.SIGCONT)
+        operator.send(signal.SIGCONT)
 
 
 async def holder_other_than(election: Election, before: str) -> None:

@@ -1,7 +1,7 @@
 """A proxy between an operator and the API server. It counts writes and watch events, and lets faults happen.
 
     with FaultProxy(control_plane.kubeconfig, tmp_path) as proxy:
-        proxy.begin("tiny", CrashBefore(3, operator))
+        proxy.begin(Traffic("tiny"), Crash(operator, 3, Moment.BEFORE))
 
 Counted are the requests that would change a PaftJob or a child of it: POST, PUT, PATCH and DELETE, but not those of
 Leases and Events. They are counted as they come in: whether one has an effect is known only from its answer.
@@ -42,18 +42,32 @@ class Write:
 
 
 class Traffic:
-    """What went through while one PaftJob was worked on. `job`: its name; empty before the first."""
+    """What went through one proxy or several while one PaftJob was worked on. `job`: its name; empty before the first.
+
+    `events`: watch events so far.
+    """
 
     def __init__(self, job: str = "") -> None:
         self.job = job
         self.writes: list[Write] = []
         self.events = 0
+        self._lock = threading.Lock()
+
+    def count(self, call: Call) -> Write:
+        """Count a write."""
+        with self._lock:
+            write = Write(len(self.writes) + 1, call.told_for(self.job))
+            self.writes.append(write)
+        return write
 
 
 class FaultProxy:
-    """One proxy, in a thread of its own. `kubeconfig`: the operator's way through it."""
+    """One proxy, in a thread of its own. `kubeconfig`: the operator's way through it.
 
-    def __init__(self, upstream: Path, directory: Path) -> None:
+    `origin`: index of its operator.
+    """
+
+    def __init__(self, upstream: Path, directory: Path, *, origin: int = 0) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         context = yaml.safe_load(upstream.read_text(encoding="utf-8"))
         self._server = context["clusters"][0]["cluster"]["server"]
@@ -62,6 +76,7 @@ class FaultProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy")
         self._interference = Interference()
+        self._origin = origin
         self._streams: set[WatchStream] = set()
         self.traffic = Traffic()
         self.kubeconfig = directory / "kubeconfig"
@@ -82,14 +97,9 @@ class FaultProxy:
         self._thread.join()
         self._loop.close()
 
-    def begin(self, job: str, interference: Interference) -> Traffic:
-        """Count anew, for another PaftJob, and let other faults happen."""
-
-        async def change() -> Traffic:
-            self.traffic, self._interference = Traffic(job), interference
-            return self.traffic
-
-        return self._do(change())
+    def begin(self, traffic: Traffic, interference: Interference) -> None:
+        """Count for another PaftJob, and let other faults happen."""
+        self.traffic, self._interference = traffic, interference
 
     def be_honest(self) -> None:
         """Let no more faults happen."""
@@ -135,10 +145,10 @@ class FaultProxy:
 
     def _counted(self, call: Call) -> tuple[Call, Write]:
         traffic = self.traffic
+        call = replace(call, origin=self._origin)
         if not call.is_write or call.resource in UNCOUNTED or not call.concerns(traffic.job):
             return call, Write(0, "")
-        write = Write(len(traffic.writes) + 1, call.told_for(traffic.job))
-        traffic.writes.append(write)
+        write = traffic.count(call)
         return replace(call, number=write.number), write
 
     async def _pass_on(self, request: web.BaseRequest, body: bytes) -> Answer:

@@ -16,6 +16,7 @@ from tests.paft_operator.faults.interference import Interference
 from tests.paft_operator.faults.lanes import Lane, lane
 from tests.paft_operator.faults.life_cycle import MAY_SKIP
 from tests.paft_operator.faults.outcomes import Outcome, compare
+from tests.paft_operator.faults.proxy import Traffic
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +39,7 @@ class Runs:
         self._threads = ThreadPoolExecutor(lanes, thread_name_prefix="lane")
         self._own = threading.local()
         self._stacks: list[ExitStack] = []
-        self._undisturbed: Outcome | None = None
+        self._undisturbed: tuple[Outcome, Traffic] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -51,15 +52,20 @@ class Runs:
             stack.close()
 
     @property
-    def undisturbed(self) -> Outcome:
-        """What came of a life cycle without faults, lived before all others."""
+    def undisturbed(self) -> tuple[Outcome, Traffic]:
+        """What came of a life cycle without faults, and what went through the proxy; lived before all others."""
         if self._undisturbed is None:
-            self._undisturbed = self._threads.submit(lambda: self._lane(STEADY).live(Interference())).result()
+            self._undisturbed = self._threads.submit(self._live_undisturbed).result()
         return self._undisturbed
+
+    def _live_undisturbed(self) -> tuple[Outcome, Traffic]:
+        place = self._lane(STEADY)
+        outcome = place.live(Interference())
+        return outcome, place.traffic
 
     def submit(self, case: Case) -> "Future[Result]":
         """Run a case as soon as a lane is free."""
-        expected = self.undisturbed
+        expected, _ = self.undisturbed
         return self._threads.submit(self._run, case, expected)
 
     def _run(self, case: Case, expected: Outcome) -> Result:
@@ -76,9 +82,10 @@ class Runs:
 
     def _live(self, case: Case) -> tuple[list[str], Outcome]:
         place = self._lane(case.settings, case.operators)
-        leader = place.leader()
-        interference = case.interference(place, leader)
-        outcome = place.live(interference, leader=leader, pace=case.pace)
+        interference = case.interference(place)
+        outcome = place.live(interference, pace=case.pace)
+        if place.is_spoiled:
+            self._leave_lane()
         return interference.happened, outcome
 
     def _lane(self, settings: Mapping[str, object], operators: int = 1) -> Lane:

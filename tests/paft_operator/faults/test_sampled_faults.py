@@ -3,7 +3,7 @@
 from concurrent.futures import Future
 
 import pytest
-from tests.paft_operator.faults.cases import Case, sampled_cases
+from tests.paft_operator.faults.cases import EVENTS, SURE, WRITES, Case, sampled_cases
 from tests.paft_operator.faults.life_cycle import ATTEMPTS
 from tests.paft_operator.faults.outcomes import PLACEHOLDER
 from tests.paft_operator.faults.runs import Result, Runs
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_the_undisturbed_run_is_the_history_that_was_meant(runs: Runs) -> None:
-    outcome = runs.undisturbed
+    outcome, _ = runs.undisturbed
 
     assert outcome.created_jobs == sorted(f"{PLACEHOLDER}-{attempt}" for attempt in ATTEMPTS)
     assert outcome.changes["phase"] == [
@@ -25,11 +25,19 @@ def test_the_undisturbed_run_is_the_history_that_was_meant(runs: Runs) -> None:
         ("1/1", "Waiting"),
         ("2/1", "Running"),
         ("2/0", "Running"),
-        ("2/0", "Pending"),
+        ("2/0", "Stopped"),
         ("3/0", "Running"),
         ("3/0", "Succeeded"),
     ]
     assert (outcome.backwards, outcome.faults) == ([], [])
+
+
+def test_the_campaign_has_every_write_and_event(runs: Runs) -> None:
+    _, traffic = runs.undisturbed
+
+    assert SURE * WRITES <= len(traffic.writes) <= WRITES
+    assert SURE * EVENTS <= traffic.events <= EVENTS
+    assert {write.status for write in traffic.writes} <= {200, 201, 409}
 
 
 @pytest.mark.parametrize("case", sampled_cases(), ids=lambda case: case.key)
