@@ -6,7 +6,7 @@ from paft_api.status import PaftJobStatus, StageState, StageStatus
 
 
 def stages_at_start(job: PaftJob, previous: PaftJobStatus) -> dict[StageName, StageStatus]:
-    """Stage entries to plan from: the previous ones, or for a new generation all but running ones begun anew.
+    """Stage entries to plan from: the previous ones; for a new generation all but running and stopped ones begun anew.
 
     Finished arms are pending again until prepare, which must run for each generation, finds their artifacts by content.
     """
@@ -17,6 +17,6 @@ def stages_at_start(job: PaftJob, previous: PaftJobStatus) -> dict[StageName, St
 
 
 def _begun_anew(entry: StageStatus) -> StageStatus:
-    if entry.state is StageState.RUNNING:
+    if entry.state in (StageState.RUNNING, StageState.STOPPED):
         return entry.model_copy(update={"failures": 0})
     return StageStatus(name=entry.name, attempt=entry.attempt)
