@@ -12,11 +12,12 @@ BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 
 class Results:
-    """Those in one file; the newest of a case counts."""
+    """Those in one file. Of a case the newest counts, but what was ever wrong stays told."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._results: dict[str, Result] = {}
+        self._ever_wrong: set[str] = set()
         if file.exists():
             for line in file.read_text(encoding="utf-8").splitlines():
                 self._take(Result(**json.loads(line)))
@@ -39,19 +40,22 @@ class Results:
     def table(self, cases: Sequence[Case]) -> str:
         """One row per group of cases."""
         rows = [
-            "| Fault | Points | Run | Fault happened | Not as undisturbed | Seconds per run |",
-            "|---|--:|--:|--:|--:|--:|",
+            "| Fault | Points | Run | Fault happened | Ever wrong | Wrong now | Seconds per run |",
+            "|---|--:|--:|--:|--:|--:|--:|",
         ]
         for group in dict.fromkeys(case.group for case in cases):
             of_group = [case for case in cases if case.group == group]
             run = [self._results[case.key] for case in of_group if case.key in self._results]
             seconds = f"{sum(one.seconds for one in run) / len(run):.0f}" if run else ""
             happened, wrong = sum(bool(one.happened) for one in run), sum(bool(one.problems) for one in run)
-            rows.append(f"| {group} | {len(of_group)} | {len(run)} | {happened} | {wrong} | {seconds} |")
+            ever_wrong = sum(one.key in self._ever_wrong for one in run)
+            rows.append(f"| {group} | {len(of_group)} | {len(run)} | {happened} | {ever_wrong} | {wrong} | {seconds} |")
         return "\n".join(rows)
 
     def _take(self, result: Result) -> None:
         self._results[result.key] = result
+        if result.problems:
+            self._ever_wrong.add(result.key)
 
 
 def write_table(page: Path, table: str) -> None:

@@ -192,4 +192,5 @@ def _seconds(eta: str) -> int:
 
 
 def _first_start(planning: Planning) -> datetime | None:
-    return min((attempt.started_at for attempt in planning.observed.attempts), default=None)
+    decided = [entry.started_at for entry in planning.stages.values() if entry.started_at is not None]
+    return min((*decided, *(attempt.started_at for attempt in planning.observed.attempts)), default=None)

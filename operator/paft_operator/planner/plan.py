@@ -25,8 +25,18 @@ FIRST_RETRY_SECONDS = 10.0
 """Pause before the second attempt, as of a Kubernetes Job; it doubles up to six minutes."""
 
 
-def plan(job: PaftJob, observed: Observed, now: datetime, *, first_retry_seconds: float = FIRST_RETRY_SECONDS) -> Plan:
-    """Actions, status and events that follow from spec, previous status, attempts and clock."""
+def plan(
+    job: PaftJob,
+    observed: Observed,
+    now: datetime,
+    *,
+    first_retry_seconds: float = FIRST_RETRY_SECONDS,
+    may_start: bool = True,
+) -> Plan:
+    """Actions, status and events that follow from spec, previous status, attempts and clock.
+
+    `may_start`: false where nothing can be started, to learn what is so then.
+    """
     previous = job.status if job.status is not None else PaftJobStatus()
     planning = Planning(
         job=job,
@@ -37,6 +47,7 @@ def plan(job: PaftJob, observed: Observed, now: datetime, *, first_retry_seconds
         stages=stages_at_start(job, previous),
         base=previous.base,
         retry_token=previous.retry_token,
+        may_start=may_start,
     )
     if not planning.is_new_generation:
         planning.output, planning.active_seconds = previous.output, previous.active_seconds

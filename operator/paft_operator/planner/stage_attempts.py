@@ -108,11 +108,13 @@ def _counts_here(planning: Planning, attempt: AttemptObservation) -> bool:
 
 
 def _follow(planning: Planning, running: AttemptObservation, *, is_wanted: bool) -> None:
+    entry = planning.stages[running.stage]
     planning.update(
         running.stage,
         state=StageState.RUNNING,
         attempt=running.attempt,
-        started_at=running.started_at,
+        # When it was decided on: that its Job was created a second later is no news worth a write.
+        started_at=entry.started_at if entry.attempt == running.attempt else running.started_at,
         retry_at=None,
         **(progress_fields(running.report) if is_wanted else {"eta": None, "message": EARLIER_SPEC}),
     )

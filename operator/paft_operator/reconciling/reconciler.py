@@ -7,7 +7,7 @@ from paft_api.conditions import CHILDREN_REFUSED, REPORT_IGNORED
 from paft_api.spec import PaftJob
 from paft_api.status import Condition, ConditionType, PaftJobStatus
 from paft_operator.cluster.cluster_host import ClusterHost
-from paft_operator.cluster.errors import ApiError, ForeignObject, Outdated
+from paft_operator.cluster.errors import ApiError, ClusterError, ForeignObject, Outdated
 from paft_operator.cluster.event_recorder import EventRecorder
 from paft_operator.cluster.index import Index, KnownJob
 from paft_operator.cluster.live_objects import LiveObjects
@@ -16,7 +16,7 @@ from paft_operator.observing.children import AttemptChildren, Children, children
 from paft_operator.observing.freshness import conclusions
 from paft_operator.observing.lost_pods import seconds_until_lost
 from paft_operator.observing.records import JobKey, PaftJobRecord
-from paft_operator.planner.actions import Action, Event, StartAttempt
+from paft_operator.planner.actions import Action, Event, Plan, StartAttempt
 from paft_operator.planner.plan import plan
 from paft_operator.reconciling.job_documents import SpecInvalid, read_job, status_of_invalid_spec
 from paft_operator.reconciling.status_writer import StatusWriter
@@ -70,7 +70,12 @@ class Reconciler:
             output_in_use_by=self._index.output_in_use_by(record),
         )
         planned = plan(job, observed, now, first_retry_seconds=self._first_retry_seconds)
-        await self._apply(record, job, planned.actions)
+        try:
+            await self._apply(record, job, planned.actions)
+        except ClusterError as error:
+            if _is_refusal(error):
+                await self._tell_refused(record, job, plan(job, observed, now, may_start=False), str(error))
+            raise
         wait = await self._statuses.write(record, job.status, planned.status)
         if wait is None:
             self._tell(record, job.status, planned.status, (*planned.events, *_about_reports(record.uid, children)))
@@ -104,15 +109,7 @@ class Reconciler:
             return
         if any(isinstance(action, StartAttempt) for action in actions):
             await self._require_current(record)
-        try:
-            await self._host.apply(job, actions)
-        except ForeignObject as error:
-            await self._tell_refused(record, job, str(error))
-            raise
-        except ApiError as error:
-            if error.is_refusal:
-                await self._tell_refused(record, job, str(error))
-            raise
+        await self._host.apply(job, actions)
 
     async def _require_current(self, record: PaftJobRecord) -> None:
         """Nothing begins from an old status: a former leader's, or that of a list that came late."""
@@ -128,12 +125,12 @@ class Reconciler:
         event = Event(type="Warning", reason=stalled.reason, message=stalled.message)
         self._tell(record, error.status, status, (event,))
 
-    async def _tell_refused(self, record: PaftJobRecord, job: PaftJob, why: str) -> None:
-        """Status stays as it was, but says why nothing begins."""
-        before = job.status or PaftJobStatus(observed_generation=record.generation)
-        status = _with_refusal(before, why, generation=record.generation, now=_now())
-        await self._statuses.write(record, job.status, status)
-        self._tell(record, job.status, status, (Event(type="Warning", reason=CHILDREN_REFUSED, message=why),))
+    async def _tell_refused(self, record: PaftJobRecord, job: PaftJob, resting: Plan, why: str) -> None:
+        """What is so without what could not be started, and why nothing begins."""
+        status = _with_refusal(job.status, resting.status, why, generation=record.generation, now=_now())
+        if await self._statuses.write(record, job.status, status) is None:
+            refused = Event(type="Warning", reason=CHILDREN_REFUSED, message=why)
+            self._tell(record, job.status, status, (*resting.events, refused))
 
     def _tell(
         self, record: PaftJobRecord, before: PaftJobStatus | None, after: PaftJobStatus, events: Sequence[Event]
@@ -154,8 +151,15 @@ def _about_reports(job_uid: str, children: Children) -> list[Event]:
     ]
 
 
-def _with_refusal(before: PaftJobStatus, why: str, *, generation: int, now: datetime) -> PaftJobStatus:
-    previous = before.condition(ConditionType.RECONCILING)
+def _is_refusal(error: ClusterError) -> bool:
+    """Whether somebody has to do something before what is missing can be created."""
+    return isinstance(error, ForeignObject) or (isinstance(error, ApiError) and error.is_refusal)
+
+
+def _with_refusal(
+    before: PaftJobStatus | None, resting: PaftJobStatus, why: str, *, generation: int, now: datetime
+) -> PaftJobStatus:
+    previous = before.condition(ConditionType.RECONCILING) if before is not None else None
     is_known = previous is not None and previous.status == "True"
     condition = Condition.model_validate(
         {
@@ -167,8 +171,8 @@ def _with_refusal(before: PaftJobStatus, why: str, *, generation: int, now: date
             "observed_generation": generation,
         }
     )
-    others = tuple(one for one in before.conditions if one.type is not ConditionType.RECONCILING)
-    return before.model_copy(update={"conditions": (*others, condition)})
+    others = tuple(one for one in resting.conditions if one.type is not ConditionType.RECONCILING)
+    return resting.model_copy(update={"conditions": (*others, condition)})
 
 
 def _has_just_failed(attempt: AttemptChildren | None) -> bool:

@@ -1,6 +1,7 @@
 """Places where life cycles are lived one after the other: a namespace, operators behind fault proxies, and pods."""
 
 import itertools
+import json
 import time
 import uuid
 from collections import Counter
@@ -48,6 +49,7 @@ class Lane:
         self.recorder = recorder
         self.proxies: list[FaultProxy] = []
         self.operators: list[OperatorProcess] = []
+        self.log_files: list[Path] = []
         self._pods = pods
         self._jobs = ClusterJobs(client, namespace)
         self.is_spoiled = False
@@ -118,13 +120,14 @@ class Lane:
         }
 
     def _own_faults(self, job: str) -> list[str]:
-        """What operators log of errors that they did not foresee."""
-        return [
-            f"the operator has a fault: {line['message']}: {line['error']}"
-            for operator in self.operators
-            for line in operator.log
-            if "error" in line and line.get("job") == job
+        """What operators log of errors that they did not foresee, those included that were killed since."""
+        lines = [
+            json.loads(text)
+            for file in self.log_files
+            for text in file.read_text(encoding="utf-8").splitlines()
+            if text.startswith("{") and f'"{job}"' in text and '"error":' in text
         ]
+        return [f"the operator has a fault: {line['message']}: {line['error']}" for line in lines]
 
 
 @contextmanager
@@ -145,6 +148,7 @@ def lane(
             proxy = stack.enter_context(FaultProxy(control_plane.kubeconfig, folder, origin=number))
             made.proxies.append(proxy)
             log_file = directory / f"{namespace}-operator-{number}.log"
+            made.log_files.append(log_file)
             own = {"identity": f"operator-{number}", **settings}
             operator = OperatorProcess(proxy.kubeconfig, namespaces=[namespace], log_file=log_file, **own)
             made.operators.append(stack.enter_context(operator))

@@ -2,16 +2,19 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
 from hack.control_plane.client import JOB, Kind, KubernetesClient, Object, Watch
+from kubernetes.client.exceptions import ApiException
 from tests.paft_operator.cluster_jobs import PAFT_JOB
 from tests.paft_operator.cluster_jobs import stage as stage_of
 from tests.paft_operator.faults.calls import job_of
+from urllib3.exceptions import HTTPError
 
 from paft_api import labels
+
+RELIST_SECONDS = 0.2
 
 
 class Recorder:
@@ -28,8 +31,7 @@ class Recorder:
 
     def __enter__(self) -> Self:
         for kind in (PAFT_JOB, JOB):
-            version = self._client.list_page(kind, self._namespace)["metadata"]["resourceVersion"]
-            thread = threading.Thread(target=self._watch, args=(kind, version), name=f"record-{kind.kind}")
+            thread = threading.Thread(target=self._watch, args=(kind, self._list(kind)), name=f"record-{kind.kind}")
             self._threads.append(thread)
             thread.start()
         return self
@@ -66,19 +68,34 @@ class Recorder:
         told = self.stage(job, name)
         return (told.get("state"), told.get("attempt")) == ("Running", attempt)
 
+    def _list(self, kind: Kind) -> str:
+        listed = self._client.list_page(kind, self._namespace)
+        for found in listed["items"] or ():
+            self._note(kind, found | {"kind": kind.kind})
+        return str(listed["metadata"]["resourceVersion"])
+
     def _watch(self, kind: Kind, version: str) -> None:
         while not self._is_stopping.is_set():
-            watch = self._client.watch(kind, self._namespace, resource_version=version)
-            self._watches[kind] = watch
-            if self._is_stopping.is_set():
-                watch.stop()
-            for found in self._objects(watch):
-                version = found["metadata"]["resourceVersion"]
-                self._note(kind, found)
-            watch.close()
+            try:
+                version = self._watch_once(kind, version)
+            except (ApiException, HTTPError):
+                # What was not seen meanwhile is missing in what is compared: no run passes for that.
+                self._is_stopping.wait(RELIST_SECONDS)
+                version = self._list(kind)
 
-    def _objects(self, watch: Watch) -> Iterator[Object]:
-        yield from (event.object for event in watch if event.type != "DELETED")
+    def _watch_once(self, kind: Kind, version: str) -> str:
+        watch = self._client.watch(kind, self._namespace, resource_version=version)
+        self._watches[kind] = watch
+        if self._is_stopping.is_set():
+            watch.stop()
+        try:
+            for event in watch:
+                version = event.object["metadata"]["resourceVersion"]
+                if event.type != "DELETED":
+                    self._note(kind, event.object)
+        finally:
+            watch.close()
+        return version
 
     def _note(self, kind: Kind, found: Object) -> None:
         job = job_of(found)

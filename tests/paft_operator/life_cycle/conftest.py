@@ -10,9 +10,9 @@ import pytest
 from hack.control_plane import ControlPlane
 from hack.control_plane.client import SERVICE_ACCOUNT, KubernetesClient, Object
 from hack.control_plane.control_plane import ADMINISTRATORS
-from tests.helm.helm_program import NAMESPACE, RELEASE
 from tests.kubelet_stand_in import KubeletStandIn
 from tests.paft_operator.life_cycle.at_once import AtOnce, runs_at_once
+from tests.paft_operator.life_cycle.chart_operator import chart_operator
 from tests.paft_operator.life_cycle.place import Place
 from tests.paft_operator.life_cycle.recorded_jobs import RecordedJobs
 from tests.paft_operator.life_cycle.rendered_rights import install, rendered_rights
@@ -55,13 +55,7 @@ def shared_operator(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> OperatorProcess:
     """The operator, for all namespaces, with its Lease. It ends with the last test of this folder."""
-    process = OperatorProcess(
-        control_plane.service_account_kubeconfig(NAMESPACE, RELEASE),
-        namespaces=[""],
-        log_file=tmp_path_factory.mktemp("operator") / "operator.log",
-        election=True,
-        lease_namespace=NAMESPACE,
-    )
+    process = chart_operator(control_plane, tmp_path_factory.mktemp("operator") / "operator.log")
     request.session.stash[OPERATOR] = stack = ExitStack()
     stack.enter_context(process)
     process.wait_until_leading()

@@ -16,7 +16,7 @@ from tests.paft_operator.life_cycle.truthfulness import require_truthful
 from tests.played_pods import Script
 
 _PLAYING = threading.Lock()
-PATIENCE_SECONDS = 250.0
+PATIENCE_SECONDS = 150.0
 """Far longer than anything takes: many situations share a busy machine."""
 
 

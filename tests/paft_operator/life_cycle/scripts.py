@@ -1,17 +1,18 @@
 """Further scripts for the kubelet stand-in: ends of a stage that its launcher does not choose, and unusual reports."""
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from hack.control_plane.client import CONFIG_MAP, KubernetesClient
 from pydantic import ValidationError
 from tests.paft_operator.played_stages import STEPS, report, result
-from tests.played_pods import PlayedPod, Script, Steps
+from tests.played_pods import PlayedPod, PodTerminated, Script, Steps
 from tests.pod_statuses import ContainerEnd
 
-from paft_api.causes import CAUSE_FACTS, Cause
+from paft_api.causes import CAUSE_FACTS, EXIT_STOPPED, Cause
 from paft_api.digests import digest_of
-from paft_api.report import FinishedArtifact, StageReport
+from paft_api.report import FinishedArtifact, ReportState, StageReport
 from paft_api.run_spec import TerminationMessage
 from paft_api.stage_pods import REPORT_KEY
 
@@ -129,3 +130,24 @@ def _with_finished(told: StageReport, artifacts: Sequence[FinishedArtifact]) -> 
 def _digest_of(told: StageReport, arm: str) -> str:
     assert told.prepare is not None
     return str(getattr(told.prepare, arm).stage_digest)
+
+
+def held(gate: threading.Event) -> Script:
+    """Run until the gate is open, then report the result and exit with 0; on SIGTERM save and exit with 143."""
+
+    def script(pod: PlayedPod) -> Steps:
+        pod.schedule()
+        pod.start()
+        run_spec = pod.run_spec
+        pod.write_report(report(run_spec, step=STEPS // 2))
+        try:
+            while not gate.is_set():
+                yield 0.2
+        except PodTerminated:
+            pod.write_report(report(run_spec, ReportState.STOPPED, step=STEPS // 2))
+            pod.fail(EXIT_STOPPED)
+            return
+        pod.write_report(result(run_spec))
+        pod.succeed()
+
+    return script

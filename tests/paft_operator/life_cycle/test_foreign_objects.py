@@ -1,9 +1,13 @@
 """Objects that have the names of ours, and rights or room that are missing: said, left alone, and got over."""
 
+import threading
+
 import pytest
 from hack.control_plane.client import CONFIG_MAP, JOB, Kind, Object
-from tests.paft_operator.cluster_jobs import ROLE, SERVICE, condition
+from tests.paft_operator.cluster_jobs import ROLE, SERVICE, condition, stage
 from tests.paft_operator.life_cycle.place import Place
+from tests.paft_operator.life_cycle.scripts import held
+from tests.played_pods import running_until_deleted
 
 pytestmark = pytest.mark.slow
 
@@ -19,6 +23,8 @@ SPECS: dict[Kind, Object] = {
         }
     },
 }
+INADMISSIBLE = {"trainer": {"tolerations": [{"key": "a", "effect": "NoSchedule", "tolerationSeconds": 5}]}}
+"""The models know no better; the API server refuses such a pod."""
 NAMES = {CONFIG_MAP: "prepare-1", ROLE: "prepare-1", SERVICE: "sft", JOB: "prepare-1"}
 
 
@@ -61,4 +67,42 @@ def test_a_quota_that_is_used_up_is_told_and_got_over(place: Place) -> None:
     assert "exceeded quota: none, requested: count/jobs.batch=1" in condition(job, "Reconciling")["message"]
 
     place.kubernetes.delete(QUOTA, "none", place.namespace)
+    place.wait_for_phase("Succeeded")
+
+
+def test_a_stage_that_has_ended_is_told_though_the_next_one_is_refused(place: Place) -> None:
+    """What was said before stays true: prepare has succeeded, and neither arm runs."""
+    gate = threading.Event()
+    place.play(held(gate), "prepare")
+    place.create()
+    place.wait_for_progress("prepare")
+    quota = {"name": "one", "namespace": place.namespace}
+    place.kubernetes.create(
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": quota, "spec": {"hard": {"count/jobs.batch": "1"}}}
+    )
+    place.kubernetes.wait_for(QUOTA, "one", place.namespace, lambda found: found.get("status", {}).get("used"))
+    gate.set()
+    job = place.wait(lambda status: condition(status, "Reconciling").get("reason") == "ChildrenRefused")
+
+    assert {one["name"]: (one["state"], one["attempt"]) for one in job["status"]["stages"]} == {
+        "prepare": ("Succeeded", 1),
+        "sft": ("Pending", 0),
+        "preference": ("Pending", 0),
+        "merge": ("Pending", 0),
+    }
+    assert place.wait_for_event("PrepareSucceeded")[0] == "Normal"
+    place.kubernetes.delete(QUOTA, "one", place.namespace)
+    place.wait_for_phase("Succeeded")
+
+
+def test_an_attempt_that_was_stopped_is_not_said_to_run_where_the_next_one_is_refused(place: Place) -> None:
+    place.play(running_until_deleted, "prepare", 1)
+    place.create()
+    place.wait_for_stage("prepare", "Running")
+    place.change(INADMISSIBLE)
+    job = place.wait(lambda status: condition(status, "Reconciling").get("reason") == "ChildrenRefused")
+
+    assert (job["status"]["observedGeneration"], stage(job, "prepare")["state"]) == (2, "Pending")
+    assert "tolerationSeconds" in condition(job, "Reconciling")["message"]
+    place.change({"trainer": {"tolerations": None}})
     place.wait_for_phase("Succeeded")
