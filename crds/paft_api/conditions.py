@@ -28,6 +28,8 @@ ADAPTERS_CHANGED = "It merges adapters of an earlier spec."
 ALREADY_FINISHED = "Its result is there already."
 FOUND_FINISHED_MESSAGE = "found finished: the same work was done before"
 OTHER_STAGE_FAILED = "Another stage failed."
+WAITS_FOR_OTHER_ARM = "It starts together with the other arm."
+REVIVED = "It began once more after its end."
 
 INVALID_SPEC = "InvalidSpec"
 INVALID_SPEC_REMEDY = "Mend the fields named; until then nothing new starts, and what runs goes on."

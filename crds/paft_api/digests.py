@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from paft_api.spec.data import DataSource
-from paft_api.spec.merge import MergeMethod, MergeSpec
+from paft_api.spec.merge import DROPS_AT_RANDOM, KEEPS_A_SHARE, MergeSpec
 from paft_api.spec.preference import PreferenceSpec
 from paft_api.spec.sft import SftSpec
 from paft_api.spec.training import TrainingSpec
@@ -83,8 +83,10 @@ def recipe_digest(
     `chat_template`: the job's own, which goes into the output.
     """
     options: dict[str, object] = {"method": spec.method, "weights": [entry.to_document() for entry in spec.weights]}
-    if spec.method is MergeMethod.TIES:
+    if spec.method in KEEPS_A_SHARE:
         options["density"] = spec.resolved_density
+    if spec.method in DROPS_AT_RANDOM:
+        options["seed"] = spec.resolved_seed
     if chat_template is not None:
         options["chatTemplate"] = chat_template
     return digest_of(

@@ -147,6 +147,10 @@ class StageStatus(Model):
     retry_at: datetime | None = None
     """When the next attempt starts, in state Waiting."""
 
+    def tells_end_of(self, attempt: int) -> bool:
+        """Whether an attempt was said to have ended without a result of the stage, and another may follow."""
+        return self.state in (StageState.WAITING, StageState.STOPPED) and attempt <= self.attempt
+
 
 class BaseStatus(Model):
     """The base checkpoint as prepare found it."""

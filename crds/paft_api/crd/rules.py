@@ -12,7 +12,8 @@ from typing import Any
 from paft_api.crd.expressions import literal, resolved
 from paft_api.labels import RESERVED_KEYS, RESERVED_PREFIXES
 from paft_api.model import MAXIMUM_URI_LENGTH, Unavailable
-from paft_api.spec import DataFormat, DpoSpec, MergeSpec, SchedulingSpec, SftSpec
+from paft_api.spec import ArmWeights, DataFormat, DpoSpec, MergeSpec, SchedulingSpec, SftSpec
+from paft_api.spec.merge import DROPS_AT_RANDOM, KEEPS_A_SHARE
 from paft_api.spec.trainer import Toleration
 from paft_api.stage_pods import RENDEZVOUS_VARIABLES
 from paft_api.stages import ARMS
@@ -146,8 +147,9 @@ IS_RESERVED = " || ".join(
 _LOSS_TYPES = resolved(DpoSpec, "losses[].type")
 _ONCE = f"{_LOSS_TYPES}.exists_one(other, other == name)"
 _METHOD = resolved(MergeSpec, "method")
-_WEIGHTS = [f"{resolved(MergeSpec, f'weights[].{arm}')}[0]" for arm in ARMS]
+_WEIGHTS = [resolved(ArmWeights, arm) for arm in ARMS]
 _ADMISSION = resolved(SchedulingSpec, "admission")
+_BACKEND = resolved(SchedulingSpec, "backend")
 _OPERATOR = resolved(Toleration, "operator")
 
 RULES: Mapping[str, list[Rule]] = {
@@ -170,9 +172,9 @@ RULES: Mapping[str, list[Rule]] = {
             field_path=".losses",
         )
     ],
-    "merge.MergeSpec._density_is_for_ties": [
+    "merge.MergeSpec._density_is_for_methods_that_keep_a_share": [
         Rule(
-            rule=f'!has(self.density) || {_METHOD} == "ties"',
+            rule=f"!has(self.density) || {_METHOD} in {literal(sorted(KEEPS_A_SHARE))}",
             message="it has no effect with this method; remove it or use method ties",
             message_expression=formatted(
                 "%s has no effect with method %s; remove it or use method ties", "self.density", "self.method"
@@ -180,14 +182,40 @@ RULES: Mapping[str, list[Rule]] = {
             field_path=".density",
         )
     ],
+    "merge.MergeSpec._seed_is_for_methods_that_draw": [
+        Rule(
+            rule=f"!has(self.seed) || {_METHOD} in {literal(sorted(DROPS_AT_RANDOM))}",
+            message="it has no effect with this method; remove it or use method dare_ties",
+            message_expression=formatted(
+                "%s has no effect with method %s; remove it or use method dare_ties", "self.seed", _METHOD
+            ),
+            field_path=".seed",
+        )
+    ],
+    "merge.MergeSpec._slerp_weights_are_a_place_between": [
+        Rule(
+            rule=f'{_METHOD} != "slerp" || !has(self.weights) || self.weights.all(entry, '
+            + " && ".join(f"{_about(weight, 'entry')} >= 0.0" for weight in _WEIGHTS)
+            + f" && {_about(' + '.join(_WEIGHTS), 'entry')} > 0.0)",
+            message="they are no place between two deltas; slerp needs weights of which none is negative and one is "
+            "above 0",
+            message_expression=formatted(
+                "sft %s and preference %s are no place between two deltas; slerp needs weights of which none is "
+                "negative and one is above 0",
+                *(_about(weight, "self.weights[0]") for weight in _WEIGHTS),
+            ),
+            field_path=".weights",
+        )
+    ],
     "merge.MergeSpec._linear_weights_have_a_sum": [
         Rule(
-            rule=f'{_METHOD} != "linear" || {_WEIGHTS[0]} + {_WEIGHTS[1]} != 0.0',
+            rule=f'{_METHOD} != "linear" || !has(self.weights) || '
+            f"self.weights.all(entry, {_about(' + '.join(_WEIGHTS), 'entry')} != 0.0)",
             message="they add up to 0, by which linear divides; change one of them or use task_arithmetic",
             message_expression=formatted(
                 "sft %s and preference %s add up to 0, by which linear divides; change one of them or use "
                 "task_arithmetic",
-                *_WEIGHTS,
+                *(_about(weight, "self.weights[0]") for weight in _WEIGHTS),
             ),
             field_path=".weights",
         )
@@ -197,6 +225,14 @@ RULES: Mapping[str, list[Rule]] = {
         Rule(
             rule=f'{_ADMISSION} != "Atomic" || has(self.queueName)',
             message="Atomic needs queueName; add the name of a LocalQueue, or use PerArm",
+            field_path=".admission",
+        )
+    ],
+    "scheduling.SchedulingSpec._atomic_needs_job_sets": [
+        Rule(
+            # Without a queue it is refused for that already.
+            rule=f'{_ADMISSION} != "Atomic" || !has(self.queueName) || {_BACKEND} != "jobs"',
+            message="Atomic needs JobSets; use backend jobset or auto, or admission PerArm",
             field_path=".admission",
         )
     ],

@@ -19,6 +19,18 @@ class MergeMethod(StrEnum):
     """Weighted sum of the deltas (arXiv 2212.04089)."""
     TIES = "ties"
     """Trim, elect signs, disjoint mean (arXiv 2306.01708)."""
+    DARE_LINEAR = "dare_linear"
+    """Drop at random and rescale, then the weighted sum (arXiv 2311.03099)."""
+    DARE_TIES = "dare_ties"
+    """Drop at random and rescale, then elect signs, disjoint mean (arXiv 2311.03099)."""
+    SLERP = "slerp"
+    """From one delta to the other along the arc between them (Shoemake 1985)."""
+
+
+DROPS_AT_RANDOM = frozenset({MergeMethod.DARE_LINEAR, MergeMethod.DARE_TIES})
+"""Methods with a seed."""
+KEEPS_A_SHARE = DROPS_AT_RANDOM | {MergeMethod.TIES}
+"""Methods with a density."""
 
 
 class ArmWeights(Model):
@@ -52,13 +64,17 @@ class MergeSpec(Model):
     """The last stage; it needs no GPU."""
 
     method: MergeMethod = MergeMethod.TIES
-    """linear, task_arithmetic or ties. Default: ties."""
+    """linear, task_arithmetic, ties, dare_linear, dare_ties or slerp. Default: ties."""
 
     weights: Annotated[tuple[ArmWeights, ...], Field(min_length=1, max_length=1)] = (ArmWeights(),)
     """Weight of each arm. Default: [{sft: 1.0, preference: 1.0}]."""
 
     density: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Share of each module's ΔW entries, the largest in magnitude, that is kept. Default: 0.5; ties only."""
+    """Share of each module's ΔW entries that is kept: the largest in magnitude with ties, drawn at random with
+    dare_linear and dare_ties. Default: 0.5; these three only."""
+
+    seed: Annotated[int, Field(ge=0, le=4_294_967_295)] | None = None
+    """Seed of what dare_linear and dare_ties keep. Default: 0; these two only."""
 
     output: MergeOutput
     """Where the fused checkpoint goes."""
@@ -71,11 +87,36 @@ class MergeSpec(Model):
         """density with the default worked out."""
         return self.density if self.density is not None else 0.5
 
+    @property
+    def resolved_seed(self) -> int:
+        """seed with the default worked out."""
+        return self.seed if self.seed is not None else 0
+
     @model_validator(mode="after")
-    def _density_is_for_ties(self) -> Self:
-        if self.density is not None and self.method is not MergeMethod.TIES:
+    def _density_is_for_methods_that_keep_a_share(self) -> Self:
+        if self.density is not None and self.method not in KEEPS_A_SHARE:
             raise ValueError(
                 f"density {self.density} has no effect with method {self.method}; remove it or use method ties"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _seed_is_for_methods_that_draw(self) -> Self:
+        if self.seed is not None and self.method not in DROPS_AT_RANDOM:
+            raise ValueError(
+                f"seed {self.seed} has no effect with method {self.method}; remove it or use method dare_ties"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _slerp_weights_are_a_place_between(self) -> Self:
+        weights = self.weights[0]
+        if self.method is MergeMethod.SLERP and (
+            min(weights.sft, weights.preference) < 0 or weights.sft + weights.preference == 0
+        ):
+            raise ValueError(
+                f"weights sft {weights.sft} and preference {weights.preference} are no place between two deltas; "
+                "slerp needs weights of which none is negative and one is above 0"
             )
         return self
 
