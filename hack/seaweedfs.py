@@ -1,4 +1,4 @@
-"""A real S3 server (SeaweedFS) on loopback, for the demo and the tests.
+"""A real S3 server (SeaweedFS), for the demo and the tests; on loopback where no other address is asked for.
 
     python hack/seaweedfs.py start --directory .paft/s3 --port 8333    start, wait until it answers, print its endpoint
     python hack/seaweedfs.py stop --directory .paft/s3                 end the one started there
@@ -24,6 +24,7 @@ from pathlib import Path
 
 import boto3
 
+LOOPBACK = "127.0.0.1"
 READY_SECONDS = 60.0
 GRPC_OFFSET = 10_000
 """SeaweedFS serves gRPC at each port plus this."""
@@ -47,7 +48,7 @@ class S3Server:
         return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
 
 
-def start(directory: Path, *, port: int | None = None) -> S3Server:
+def start(directory: Path, *, port: int | None = None, address: str = LOOPBACK) -> S3Server:
     """Start a server, or find the one that runs in `directory`. `port`: of S3; default: any free one."""
     running = find(directory)
     if running is not None:
@@ -59,11 +60,15 @@ def start(directory: Path, *, port: int | None = None) -> S3Server:
     s3_port = port if port is not None else _free_port()
     with (directory / "server.log").open("ab") as log:
         process = subprocess.Popen(
-            _command(directory, data, s3_port), stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            _command(directory, data, s3_port, address),
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
     _children[process.pid] = process
     server = S3Server(
-        endpoint=f"http://127.0.0.1:{s3_port}", access_key=access_key, secret_key=secret_key, pid=process.pid
+        endpoint=f"http://{address}:{s3_port}", access_key=access_key, secret_key=secret_key, pid=process.pid
     )
     _wait_until_ready(server, process, directory / "server.log")
     _write_private(directory / "server.json", json.dumps(asdict(server)))
@@ -96,17 +101,18 @@ def stop(directory: Path, *, grace_seconds: float = 3) -> bool:
 
 
 @contextmanager
-def running(directory: Path, *, port: int | None = None) -> Iterator[S3Server]:
+def running(directory: Path, *, port: int | None = None, address: str = LOOPBACK) -> Iterator[S3Server]:
     """A server for the length of a `with` block."""
-    server = start(directory, port=port)
+    server = start(directory, port=port, address=address)
     try:
         yield server
     finally:
         stop(directory, grace_seconds=0)
 
 
-def create_bucket(server: S3Server, name: str) -> None:
-    """Make a bucket; no error where it is there."""
+@contextmanager
+def s3_client(server: S3Server) -> "Iterator[boto3.client]":
+    """A client of a server."""
     client = boto3.client(
         "s3",
         endpoint_url=server.endpoint,
@@ -115,14 +121,21 @@ def create_bucket(server: S3Server, name: str) -> None:
         aws_secret_access_key=server.secret_key,
     )
     try:
-        client.create_bucket(Bucket=name)
-    except (client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists):
-        return
+        yield client
     finally:
         client.close()
 
 
-def _command(directory: Path, data: Path, s3_port: int) -> list[str]:
+def create_bucket(server: S3Server, name: str) -> None:
+    """Make a bucket; no error where it is there."""
+    with s3_client(server) as client:
+        try:
+            client.create_bucket(Bucket=name)
+        except (client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists):
+            return
+
+
+def _command(directory: Path, data: Path, s3_port: int, address: str) -> list[str]:
     configuration = directory / "s3.json"
     access_key, secret_key = _credentials(directory)
     identity = {
@@ -138,8 +151,8 @@ def _command(directory: Path, data: Path, s3_port: int) -> list[str]:
         f"-logdir={directory / 'logs'}",
         "server",
         f"-dir={data}",
-        "-ip=127.0.0.1",
-        "-ip.bind=127.0.0.1",
+        f"-ip={address}",
+        f"-ip.bind={address}",
         "-master.telemetry=false",
         "-s3",
         f"-s3.port={s3_port}",

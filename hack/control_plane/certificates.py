@@ -12,7 +12,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 VALIDITY = timedelta(days=7)
 SERVER_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
-SERVER_ADDRESS = "127.0.0.1"
+SERVER_ADDRESSES = ("127.0.0.1", "10.96.0.1")
+"""Loopback, and the Service `kubernetes`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,13 +46,11 @@ class CertificateAuthority:
         )
         self.certificate = signed.public_bytes(serialization.Encoding.PEM)
 
-    def server(self) -> KeyPair:
-        """For a server on loopback."""
-        names = [x509.DNSName(name) for name in SERVER_NAMES]
-        addresses = [x509.IPAddress(ipaddress.ip_address(SERVER_ADDRESS))]
-        return self._sign(
-            "kube-apiserver", (), ExtendedKeyUsageOID.SERVER_AUTH, x509.SubjectAlternativeName([*names, *addresses])
-        )
+    def server(self, name: str, *, names: tuple[str, ...] = (), addresses: tuple[str, ...] = ()) -> KeyPair:
+        """For a server that clients call by these names and addresses."""
+        called = [x509.DNSName(one) for one in names]
+        found = [x509.IPAddress(ipaddress.ip_address(one)) for one in addresses]
+        return self._sign(name, (), ExtendedKeyUsageOID.SERVER_AUTH, x509.SubjectAlternativeName([*called, *found]))
 
     def client(self, user: str, groups: tuple[str, ...] = ()) -> KeyPair:
         """For a user, whom the API server knows by the certificate's common name and organizations."""

@@ -8,18 +8,27 @@ LOOPBACK = "127.0.0.1"
 SERVICE_ADDRESSES = "10.96.0.0/16"
 ISSUER = "https://kubernetes.default.svc"
 LEFT_OUT_CONTROLLERS = ("node-lifecycle-controller", "taint-eviction-controller")
-"""No kubelet renews a Lease here, so these would take every Node for lost and evict its pods."""
+"""Without kubelets that renew their Leases, these would take every Node for lost and evict its pods."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """Files and ports of one control plane. `programs`: paths by name. `audit`: whether requests are logged."""
+    """Files, addresses and ports of one control plane.
+
+    `programs`: paths by name. `address`: of the API server. `audit`: whether requests are logged.
+    """
 
     directory: Path
     programs: Mapping[str, Path]
     etcd_port: int
+    address: str
     api_port: int
     audit: bool
+
+    @property
+    def has_nodes(self) -> bool:
+        """Whether nodes can join: kubelets and pods have to reach the API server."""
+        return self.address != LOOPBACK
 
     @property
     def certificates(self) -> Path:
@@ -54,7 +63,7 @@ class Layout:
     @property
     def server(self) -> str:
         """Where the API server answers."""
-        return f"https://{LOOPBACK}:{self.api_port}"
+        return f"https://{self.address}:{self.api_port}"
 
     def kubeconfig(self, user: str) -> Path:
         """A user's kubeconfig."""
@@ -81,7 +90,7 @@ def kube_apiserver(layout: Layout) -> list[str]:
     command = [
         str(layout.programs["kube-apiserver"]),
         f"--etcd-servers={layout.etcd_url}",
-        f"--bind-address={LOOPBACK}",
+        f"--bind-address={layout.address}",
         f"--secure-port={layout.api_port}",
         "--permit-port-sharing=true",
         f"--tls-cert-file={certificates / 'server.crt'}",
@@ -91,20 +100,42 @@ def kube_apiserver(layout: Layout) -> list[str]:
         f"--service-account-key-file={certificates / 'service-accounts.key'}",
         f"--service-account-signing-key-file={certificates / 'service-accounts.key'}",
         f"--service-cluster-ip-range={SERVICE_ADDRESSES}",
-        "--authorization-mode=RBAC",
         "--allow-privileged=true",
-        # The Service `kubernetes` may not lead to loopback, and nobody in here uses it.
-        "--endpoint-reconciler-type=none",
         "--profiling=false",
+        *(_with_nodes(layout) if layout.has_nodes else _without_nodes()),
     ]
     if layout.audit:
-        command += [f"--audit-policy-file={layout.audit_policy}", f"--audit-log-path={layout.audit_log}"]
+        command += [
+            f"--audit-policy-file={layout.audit_policy}",
+            f"--audit-log-path={layout.audit_log}",
+            # In megabytes; beyond it the log would be continued in another file.
+            "--audit-log-maxsize=10000",
+        ]
     return command
+
+
+def _with_nodes(layout: Layout) -> list[str]:
+    return [
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        f"--advertise-address={layout.address}",
+        "--endpoint-reconciler-type=lease",
+        # Logs and exec: the API server asks the kubelet.
+        f"--kubelet-client-certificate={layout.certificates / 'admin.crt'}",
+        f"--kubelet-client-key={layout.certificates / 'admin.key'}",
+        f"--kubelet-certificate-authority={layout.certificates / 'ca.crt'}",
+        "--kubelet-preferred-address-types=InternalIP",
+    ]
+
+
+def _without_nodes() -> list[str]:
+    # The Service `kubernetes` may not lead to loopback, and nobody in here uses it.
+    return ["--authorization-mode=RBAC", "--endpoint-reconciler-type=none"]
 
 
 def kube_controller_manager(layout: Layout) -> list[str]:
     """The controllers, at a rate that a thousand Jobs do not have to wait for."""
-    controllers = ["*", *(f"-{name}" for name in LEFT_OUT_CONTROLLERS)]
+    controllers = ["*", *(f"-{name}" for name in LEFT_OUT_CONTROLLERS if not layout.has_nodes)]
     return [
         str(layout.programs["kube-controller-manager"]),
         f"--kubeconfig={layout.kubeconfig('system:kube-controller-manager')}",

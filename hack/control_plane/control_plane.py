@@ -9,8 +9,15 @@ from pathlib import Path
 from hack.control_plane import components, programs
 from hack.control_plane.administrator import Administrator
 from hack.control_plane.audit import POLICY
-from hack.control_plane.certificates import CertificateAuthority, new_key, private_pem, write_private
-from hack.control_plane.components import Layout
+from hack.control_plane.certificates import (
+    SERVER_ADDRESSES,
+    SERVER_NAMES,
+    CertificateAuthority,
+    new_key,
+    private_pem,
+    write_private,
+)
+from hack.control_plane.components import LOOPBACK, Layout
 from hack.control_plane.kubeconfigs import certificate_user, token_user, write_kubeconfig
 from hack.control_plane.ports import ReservedPort
 from hack.control_plane.processes import Process
@@ -29,11 +36,13 @@ class Settings:
     """What to start.
 
     `directory`: for its data, certificates and logs; what an earlier control plane left there is removed.
+    `address`: of the API server; nodes can join where it is not loopback.
     `scheduler`: whether Pods are put on Nodes, of which there are none at first. `audit`: whether every request is
     logged, see `ControlPlane.audit_log`.
     """
 
     directory: Path
+    address: str = LOOPBACK
     scheduler: bool = False
     audit: bool = False
 
@@ -65,6 +74,15 @@ class ControlPlane:
     def logs(self) -> Path:
         """Folder of the programs' logs."""
         return self._layout.logs
+
+    @property
+    def authority(self) -> Path:
+        """Certificate of its authority."""
+        return self._layout.certificates / "ca.crt"
+
+    def server_certificate(self, name: str, address: str) -> tuple[Path, Path]:
+        """Certificate and key for a server that is called by this name and address."""
+        return self._authority.server(name, names=(name,), addresses=(address,)).write(self._layout.certificates, name)
 
     def user_kubeconfig(self, user: str, *, groups: tuple[str, ...] = ()) -> Path:
         """A kubeconfig with which one is this user; RBAC says what that user may do."""
@@ -109,6 +127,7 @@ def running(settings: Settings) -> Iterator[ControlPlane]:
             directory=settings.directory.absolute(),
             programs=programs.find_or_build(_program_names(settings)),
             etcd_port=etcd_port.number,
+            address=settings.address,
             api_port=api_port.number,
             audit=settings.audit,
         )
@@ -131,7 +150,8 @@ def _prepare_files(layout: Layout) -> CertificateAuthority:
         folder.mkdir(parents=True, mode=0o700)
     authority = CertificateAuthority()
     (layout.certificates / "ca.crt").write_bytes(authority.certificate)
-    authority.server().write(layout.certificates, "server")
+    addresses = tuple({*SERVER_ADDRESSES, layout.address})
+    authority.server("kube-apiserver", names=SERVER_NAMES, addresses=addresses).write(layout.certificates, "server")
     write_private(layout.certificates / "service-accounts.key", private_pem(new_key()))
     layout.audit_policy.write_text(POLICY, encoding="utf-8")
     return authority

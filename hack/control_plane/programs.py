@@ -9,6 +9,7 @@ Where a program comes from, in this order:
 """
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -47,6 +48,12 @@ class GoModule:
     packages: dict[str, str]
     version_symbol: str = ""
 
+    def source(self) -> Path:
+        """Folder of the module's own files; they are fetched where they are not there."""
+        command = ["go", "mod", "download", "-json", self.module]
+        done = subprocess.run(command, cwd=_GO_FOLDER / self.folder, capture_output=True, text=True, check=True)
+        return Path(json.loads(done.stdout)["Dir"])
+
     @property
     def version(self) -> str:
         """The pinned version, such as v1.37.2."""
@@ -62,7 +69,10 @@ MODULES = (
         module="k8s.io/kubernetes",
         packages={
             name: f"k8s.io/kubernetes/cmd/{name}"
-            for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+            for name in (
+                *("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"),
+                *("kubelet", "kube-proxy"),
+            )
         },
         version_symbol="k8s.io/component-base/version.gitVersion",
     ),
@@ -73,6 +83,8 @@ MODULES = (
         packages={"helm": "helm.sh/helm/v4/cmd/helm"},
         version_symbol="helm.sh/helm/v4/internal/version.version",
     ),
+    GoModule(folder="coredns", module="github.com/coredns/coredns", packages={"coredns": "github.com/coredns/coredns"}),
+    GoModule(folder="jobset", module="sigs.k8s.io/jobset", packages={"jobset-controller": "sigs.k8s.io/jobset"}),
 )
 
 
@@ -85,6 +97,11 @@ def find_or_build(names: Iterable[str]) -> dict[str, Path]:
         _build_missing(missing)
     found = {name: find(name) for name in wanted}
     return {name: path for name, path in found.items() if path is not None}
+
+
+def module_of(name: str) -> GoModule:
+    """Where a program comes from."""
+    return next(module for module in MODULES if name in module.packages)
 
 
 def find(name: str) -> Path | None:

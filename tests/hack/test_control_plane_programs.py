@@ -32,7 +32,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_cache_is_keyed_by_the_pinned_versions(cache: Path, tmp_path: Path) -> None:
-    assert cache == tmp_path / "cache" / "kubernetes-1.37.2-etcd-3.6.16-helm-4.3.1"
+    assert cache == tmp_path / "cache" / "kubernetes-1.37.2-etcd-3.6.16-helm-4.3.1-coredns-1.15.0-jobset-0.10.1"
 
 
 def test_assets_come_first(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
