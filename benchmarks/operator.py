@@ -25,6 +25,7 @@ from benchmarks.operator_load.measuring import (
     OPERATOR,
     PEER,
     Load,
+    first_change,
     measure_restart,
     start_operator,
     start_peer,
@@ -123,6 +124,7 @@ def measure_operator(cluster: Cluster, reports: Load, mixed: Load, idle_seconds:
     operator, seconds = start_operator(cluster)
     print(f"the operator has observed them after {seconds:.1f} s, for the first time", flush=True)
     try:
+        first_change(cluster)
         wait_for_quiet(cluster, OPERATOR)
         ours = under_load("operator, reports only", operator.process, OPERATOR, cluster, reports)
         full = under_load("operator", operator.process, OPERATOR, cluster, mixed)

@@ -14,6 +14,7 @@ from tests.paft_operator.played_stages import report, result
 from paft_api.report import StageReport
 from paft_api.spec import PaftJob
 from paft_api.stages import ARMS, StageName
+from paft_api.status import StageState
 from paft_operator.cluster.resources import Object
 
 TOTAL_STEPS = 10_000
@@ -63,13 +64,20 @@ class Change:
     pause: float
 
 
+def is_unfinished(job: PaftJob) -> bool:
+    """Whether both arms run, and neither has reported its last step."""
+    arms = [job.status.stage(arm) for arm in ARMS] if job.status is not None else []
+    return bool(arms) and all(arm.state is StageState.RUNNING and arm.step != TOTAL_STEPS for arm in arms)
+
+
 def progressing(job: PaftJob) -> Iterator[Change]:
     """Reports of both arms in turn, without an end."""
     assert job.status is not None
     known = [job.status.stage(arm).step or 0 for arm in ARMS]
+    attempts = {arm: first_attempt(job, arm) for arm in ARMS}
     for step in itertools.count(max(known) + 1):
-        for arm in ARMS:
-            told = _with_step(report(first_attempt(job, arm), step=step), step)
+        for arm, attempt in attempts.items():
+            told = _with_step(report(attempt, step=step), step)
             yield Change(
                 kind=ChangeKind.REPORT,
                 stage=arm,

@@ -1,6 +1,6 @@
 """A process of its own that changes children of PaftJobs at a given rate, and watches their statuses.
 
-    python -m benchmarks.operator_load.driver --namespace N --rate 50 --seconds 60 --ending 100 --out FILE
+    python -m benchmarks.operator_load.driver --namespace N --rate 50 --seconds 60 --ending 100 --patience 30 --out FILE
 
 A change counts from the moment in which it is sent, so the API server's own time is in every latency.
 """
@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.operator_load.api import Api
-from benchmarks.operator_load.changes import Change, ChangeKind, ending, progressing, transitions_between
+from benchmarks.operator_load.changes import Change, ChangeKind, ending, is_unfinished, progressing, transitions_between
 from benchmarks.operator_load.outcome import Outcome
 from benchmarks.operator_load.populating import complete, patch_status
 from benchmarks.operator_load.schedule import Schedule
@@ -25,9 +25,6 @@ from paft_api.stage_pods import REPORT_KEY
 from paft_operator.cluster.connection import Connection
 from paft_operator.cluster.resources import CONFIG_MAPS, JOBS, PAFT_JOBS, PODS, Object
 from paft_operator.manifests.names import attempt_name, report_name
-
-PATIENCE_SECONDS = 30.0
-"""After the last change, for statuses that are late."""
 
 
 class Driver:
@@ -40,19 +37,23 @@ class Driver:
         self._pending: dict[str, tuple[Change, float]] = {}
         self._outcome = Outcome()
 
-    async def run(self, *, rate: float, seconds: float, endings: int) -> Outcome:
-        """Change children at `rate` per second; the stages of `endings` PaftJobs end meanwhile."""
+    async def run(self, *, rate: float, seconds: float, endings: int, patience: float) -> Outcome:
+        """Change children at `rate` per second; the stages of `endings` PaftJobs end meanwhile.
+
+        `patience`: seconds after the last change for statuses that are late.
+        """
         jobs, version = await self._api.list(PAFT_JOBS, self._namespace)
         self._statuses = {one["metadata"]["name"]: one["status"] for one in jobs}
         self._schedule = _schedule(jobs, endings=endings, seconds=seconds)
         watching = asyncio.create_task(self._watch(version))
         async with asyncio.TaskGroup() as group:
-            self._began = time.perf_counter()
+            self._began, cpu = time.perf_counter(), time.process_time()
             for tick in range(int(rate * seconds)):
                 await asyncio.sleep(self._began + tick / rate - time.perf_counter())
                 self._begin_change(group)
             self._outcome.seconds = time.perf_counter() - self._began
-        await self._wait_for_late_ones(watching)
+            self._outcome.cpu_seconds = time.process_time() - cpu
+        await self._wait_for_late_ones(watching, patience)
         watching.cancel()
         return self._outcome
 
@@ -106,8 +107,8 @@ class Driver:
             latencies.append(seen - began)
             self._schedule.done(name, change, self._now())
 
-    async def _wait_for_late_ones(self, watching: asyncio.Task[None]) -> None:
-        deadline = time.perf_counter() + PATIENCE_SECONDS
+    async def _wait_for_late_ones(self, watching: asyncio.Task[None], patience: float) -> None:
+        deadline = time.perf_counter() + patience
         while self._pending and time.perf_counter() < deadline and not watching.done():
             await asyncio.sleep(0.1)
         if watching.done():
@@ -119,10 +120,9 @@ class Driver:
 
 
 def _schedule(jobs: list[Object], *, endings: int, seconds: float) -> Schedule:
-    """Jobs in which nothing has ended yet; the first `endings` of them end."""
-    training = [one for one in jobs if one["status"]["phase"] == "Training"]
-    names = [one["metadata"]["name"] for one in training]
-    models = (PaftJob.model_validate_json(json.dumps(one)) for one in training)
+    """Jobs of which no arm has ended yet; the first `endings` of them end."""
+    models = [job for one in jobs if is_unfinished(job := PaftJob.model_validate_json(json.dumps(one)))]
+    names = [job.metadata.name for job in models]
     lives = [ending(job) if number < endings else progressing(job) for number, job in enumerate(models)]
     return Schedule(
         ending=dict(zip(names[:endings], lives[:endings], strict=True)),
@@ -139,7 +139,9 @@ async def _run(arguments: argparse.Namespace) -> Outcome:
     api = Api(Connection(), connections=64)
     try:
         driver = Driver(api, arguments.namespace)
-        return await driver.run(rate=arguments.rate, seconds=arguments.seconds, endings=arguments.ending)
+        return await driver.run(
+            rate=arguments.rate, seconds=arguments.seconds, endings=arguments.ending, patience=arguments.patience
+        )
     finally:
         await api.close()
 
@@ -151,6 +153,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--ending", type=int, required=True)
+    parser.add_argument("--patience", type=float, required=True)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     outcome = asyncio.run(_run(arguments))

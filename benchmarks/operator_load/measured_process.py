@@ -68,8 +68,7 @@ class MeasuredProcess:
     @property
     def cpu_seconds(self) -> float:
         """So far, of all its threads."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self._process.pid)
 
     @property
     def resident_megabytes(self) -> float:
@@ -91,6 +90,12 @@ class MeasuredProcess:
     def _story(self, what: str) -> str:
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:]
         return "\n".join([f"{self._process.args!r} {what}; the end of its log:", *lines])
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process so far, of all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def read_endpoint(address: str) -> tuple[int, str]:

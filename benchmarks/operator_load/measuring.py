@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from benchmarks.operator_load import peer
 from benchmarks.operator_load.changes import CHANGES_OF_ENDING
 from benchmarks.operator_load.cluster import NAMESPACE, Cluster
-from benchmarks.operator_load.driver import PATIENCE_SECONDS
 from benchmarks.operator_load.measured_process import MeasuredProcess, ProcessStuck
 from benchmarks.operator_load.operator_run import Operator
 from benchmarks.operator_load.outcome import Outcome
@@ -26,16 +25,20 @@ DRIVER_START_SECONDS = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """Changes per second, for how many seconds. `has_endings`: whether stages end, too, or all changes are reports."""
+    """Changes per second, for how many seconds. `has_endings`: whether stages end, too, or all changes are reports.
+
+    `patience`: seconds after the last change for statuses that are late.
+    """
 
     rate: float
     seconds: float
     has_endings: bool
+    patience: float = 30.0
 
     @property
     def endings(self) -> int:
-        """PaftJobs whose stages all end: half of the changes are theirs."""
-        return int(self.rate * self.seconds / 2 / CHANGES_OF_ENDING) if self.has_endings else 0
+        """PaftJobs whose stages all end: a quarter of the changes are theirs."""
+        return int(self.rate * self.seconds / 4 / CHANGES_OF_ENDING) if self.has_endings else 0
 
 
 def start_operator(cluster: Cluster) -> tuple[Operator, float]:
@@ -54,15 +57,26 @@ def measure_restart(cluster: Cluster) -> Restart:
     with cluster.requests_of(OPERATOR) as requests:
         operator, seconds = start_operator(cluster)
         try:
+            cpu_seconds, peak_megabytes = operator.process.cpu_seconds, operator.process.peak_megabytes
+            own_writes = writes(requests.new())
             return Restart(
                 seconds=seconds,
-                cpu_seconds=operator.process.cpu_seconds,
-                writes=writes(requests.new()),
-                peak_megabytes=operator.process.peak_megabytes,
+                cpu_seconds=cpu_seconds,
+                writes=own_writes,
+                peak_megabytes=peak_megabytes,
+                first_change=first_change(cluster),
                 load_average=os.getloadavg()[0],
             )
         finally:
             operator.process.stop()
+
+
+def first_change(cluster: Cluster) -> float:
+    """Seconds until one change is seen: a young operator has everything listed before its watches are."""
+    outcome = _drive(cluster, Load(rate=1.0, seconds=1.0, has_endings=False, patience=START_SECONDS))
+    if not outcome.reports:
+        raise ProcessStuck("the operator has never seen a change")
+    return outcome.reports[0]
 
 
 def start_peer(cluster: Cluster) -> MeasuredProcess:
@@ -76,7 +90,7 @@ def start_peer(cluster: Cluster) -> MeasuredProcess:
 def under_load(name: str, process: MeasuredProcess, user: str, cluster: Cluster, load: Load) -> LoadRun:
     """What the driver, the audit log and the process itself tell."""
     with cluster.requests_of(user) as requests:
-        cpu = process.cpu_seconds
+        cpu, server_cpu = process.cpu_seconds, cluster.cpu_seconds
         outcome = _drive(cluster, load)
         time.sleep(SETTLE_SECONDS)
         counts = requests.new()
@@ -85,6 +99,7 @@ def under_load(name: str, process: MeasuredProcess, user: str, cluster: Cluster,
         outcome=outcome,
         requests=counts,
         cpu_seconds=process.cpu_seconds - cpu,
+        server_cpu_seconds=cluster.cpu_seconds - server_cpu,
         resident_megabytes=process.resident_megabytes,
         peak_megabytes=process.peak_megabytes,
         load_average=os.getloadavg()[0],
@@ -98,6 +113,7 @@ def _drive(cluster: Cluster, load: Load) -> Outcome:
         "rate": load.rate,
         "seconds": load.seconds,
         "ending": load.endings,
+        "patience": load.patience,
         "out": out,
     }
     driver = MeasuredProcess(
@@ -107,7 +123,7 @@ def _drive(cluster: Cluster, load: Load) -> Outcome:
         log=cluster.folder / "driver.log",
     )
     try:
-        driver.wait(DRIVER_START_SECONDS + load.seconds + PATIENCE_SECONDS)
+        driver.wait(DRIVER_START_SECONDS + load.seconds + load.patience)
     finally:
         driver.stop()
     return Outcome.from_json(out.read_text(encoding="utf-8"))

@@ -8,8 +8,8 @@ from benchmarks.operator_load.measured_process import MeasuredProcess, read_endp
 from benchmarks.operator_load.training_jobs import TRAINER_IMAGE
 
 READY_SECONDS = 300.0
-POLL_SECONDS = 0.25
-"""Metrics of many PaftJobs are long: asking for them more often would itself be load."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between two looks at the metrics."""
 
 
 class Operator:
@@ -35,10 +35,17 @@ class Operator:
         while read_endpoint(f"{address}/readyz")[0] != 200:
             self.process.require(time.perf_counter() < deadline)
             time.sleep(0.02)
-        while observed_jobs(read_endpoint(f"{address}/metrics")[1]) < self._jobs:
+        ready = time.perf_counter()
+        while (observed := observed_jobs(read_endpoint(f"{address}/metrics")[1])) < self._jobs:
             self.process.require(time.perf_counter() < deadline)
-            time.sleep(POLL_SECONDS)
+            time.sleep(pause_until_next_look(observed, self._jobs, time.perf_counter() - ready))
         return time.perf_counter() - self.process.started
+
+
+def pause_until_next_look(observed: int, jobs: int, seconds: float) -> float:
+    """Most of the time that is left at the pace so far: metrics of many PaftJobs are long, and each look costs time."""
+    left = 0.8 * seconds * (jobs - observed) / max(observed, 1)
+    return min(max(left, SHORTEST_PAUSE), LONGEST_PAUSE)
 
 
 def observed_jobs(metrics: str) -> int:

@@ -10,7 +10,7 @@ class Outcome:
 
     `reports`, `jobs`: from a changed report, and from the end of a Job, to the status that tells it. `own_writes`: what
     the changes themselves took. `held_back`: changes that were not made, as no PaftJob was free. `unseen`: changes that
-    never showed in status. `progress_writes`: changed statuses without a transition.
+    never showed in status. `progress_writes`: changed statuses without a transition. `cpu_seconds`: of the driver.
     """
 
     seconds: float = 0.0
@@ -22,6 +22,7 @@ class Outcome:
     own_writes: list[float] = field(default_factory=list)
     transitions: int = 0
     progress_writes: int = 0
+    cpu_seconds: float = 0.0
 
     def to_json(self) -> str:
         """For the process that started the driver."""

@@ -29,14 +29,15 @@ WRITES_PER_TRANSITION = 2
 class LoadRun:
     """One process under one load: what the driver saw, what the process asked the API server for, and what it cost.
 
-    `resident_megabytes`: at the end; `peak_megabytes`: the most since its start. `load_average`: of the machine, over
-    the last minute.
+    `server_cpu_seconds`: of API server and etcd. `resident_megabytes`: at the end; `peak_megabytes`: the most since its
+    start. `load_average`: of the machine, over the last minute.
     """
 
     name: str
     outcome: Outcome
     requests: Mapping[Request, int]
     cpu_seconds: float
+    server_cpu_seconds: float
     resident_megabytes: float
     peak_megabytes: float
     load_average: float
@@ -70,12 +71,16 @@ class LoadRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Restart:
-    """From the start of a process until it has reconciled every PaftJob; its figures at that moment."""
+    """From the start of a process until it has reconciled every PaftJob; its figures at that moment.
+
+    `first_change`: seconds until a change that is made then shows in status.
+    """
 
     seconds: float
     cpu_seconds: float
     writes: int
     peak_megabytes: float
+    first_change: float
     load_average: float
 
 
@@ -111,6 +116,7 @@ def _cells(run: LoadRun) -> dict[str, str]:
         "writes per transition": f"{run.writes_per_transition:.2f}" if seen.transitions else "",
         "API requests per second / per change": f"{run.requests_per_second:.1f} / {run.requests_per_change:.2f}",
         "CPU seconds / ms per change": f"{run.cpu_seconds:.1f} / {run.cpu_milliseconds_per_change:.1f}",
+        "CPU seconds of API server and etcd / of the driver": f"{run.server_cpu_seconds:.1f} / {seen.cpu_seconds:.1f}",
         "RSS / its peak, MB": f"{run.resident_megabytes:.0f} / {run.peak_megabytes:.0f}",
         "load average of the machine": f"{run.load_average:.1f}",
     }
@@ -129,6 +135,7 @@ def measurements_of(run: LoadRun, *, jobs: int) -> list[Measurement]:
         figure(f"{name}: API requests per second", run.requests_per_second, "1/s"),
         figure(f"{name}: API requests per change", run.requests_per_change),
         figure(f"{name}: CPU", run.cpu_seconds, "s"),
+        figure(f"{name}: CPU of API server and etcd", run.server_cpu_seconds, "s"),
         figure(f"{name}: RSS", run.resident_megabytes, "MB"),
         figure(f"{name}: peak of RSS", run.peak_megabytes, "MB"),
         figure(f"{name}: load average of the machine", run.load_average),
@@ -175,6 +182,7 @@ def goals_at_rest(*, jobs: int, idle_seconds: float, idle_writes: int, restart: 
         exactly(f"{name}: restart: writes", restart.writes, 0),
         figure(f"{name}: restart: CPU", restart.cpu_seconds, "s"),
         figure(f"{name}: restart: peak of RSS", restart.peak_megabytes, "MB"),
+        figure(f"{name}: restart: until a change that is made then shows", restart.first_change, "s"),
         figure(f"{name}: restart: load average of the machine", restart.load_average),
     ]
 

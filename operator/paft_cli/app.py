@@ -194,13 +194,23 @@ def merge(
     ],
     output: Annotated[str, typer.Option(metavar="URI", help="Empty folder for the fused checkpoint.")],
     method: Annotated[
-        Method, typer.Option(metavar="linear|task_arithmetic|ties", help="How the two ΔW of a module become one.")
+        Method,
+        typer.Option(
+            metavar="linear|task_arithmetic|ties|dare_linear|dare_ties|slerp",
+            help="How the two ΔW of a module become one.",
+        ),
     ] = Method.TIES,
     density: Annotated[
         float | None,
         typer.Option(
-            metavar="D", help="ties: share of each module's ΔW that is kept, 0 to 1. Default: 0.5.", show_default=False
+            metavar="D",
+            help="ties, dare_linear, dare_ties: share of each module's ΔW that is kept, 0 to 1. Default: 0.5.",
+            show_default=False,
         ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="dare_linear, dare_ties: seed of what is kept. Default: 0.", show_default=False),
     ] = None,
     weight: Annotated[
         list[str] | None,
@@ -231,6 +241,7 @@ def merge(
         output=output,
         method=method,
         density=density,
+        seed=seed,
         weights=tuple(weight or ()),
         max_shard_size=max_shard_size,
         endpoint=endpoint,

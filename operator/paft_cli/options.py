@@ -51,3 +51,6 @@ class Method(StrEnum):
     LINEAR = "linear"
     TASK_ARITHMETIC = "task_arithmetic"
     TIES = "ties"
+    DARE_LINEAR = "dare_linear"
+    DARE_TIES = "dare_ties"
+    SLERP = "slerp"

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from contextlib import suppress
 from importlib.metadata import version
 
 from paft_operator.cluster.api_client import ApiClient
@@ -13,8 +14,8 @@ from paft_operator.cluster.event_recorder import EventRecorder
 from paft_operator.cluster.index import Index
 from paft_operator.cluster.lease import Lease, LeaseSettings
 from paft_operator.cluster.live_objects import LiveObjects
-from paft_operator.cluster.resources import PAFT_JOBS
-from paft_operator.cluster.watching import Change, Watches
+from paft_operator.cluster.resources import JOB_SETS, PAFT_JOBS
+from paft_operator.cluster.watching import Change, Watches, watched
 from paft_operator.manifests.settings import ManifestSettings
 from paft_operator.observing.records import JobKey
 from paft_operator.reconciling.reconciler import Reconciler
@@ -35,6 +36,9 @@ EXIT_FAILED = 1
 
 _CRD_SECONDS = 2.0
 _LOOK_SECONDS = 5.0
+_JOB_SETS_SECONDS = 30.0
+_FIRST_LOOKS_SECONDS = 30.0
+"""Time for the first look at every PaftJob, after which watches begin beside it."""
 
 
 class CannotGoOn(Exception):
@@ -51,6 +55,8 @@ class OperatorProcess:
         self._health = Health()
         self._metrics = Metrics(version=version("paft"), queue_depth=lambda: len(self._queue))
         self._first_lists = asyncio.Event()
+        self._watching = asyncio.Event()
+        self._has_job_sets = False
         self._connection = Connection()
         election = ApiClient(self._connection, timeout_seconds=settings.lease_retry_interval)
         self._lease = Lease(election, _lease_settings(settings, self._connection.namespace))
@@ -77,6 +83,7 @@ class OperatorProcess:
     async def _work(self) -> None:
         """Wait for what is needed, then lead. Never returns: it is cancelled, or raises."""
         await self._wait_for_definition()
+        self._has_job_sets = await self._is_job_set_served()
         if self._settings.leader_election:
             self._health.not_ready = ""
             await self._lease.acquire()
@@ -91,6 +98,7 @@ class OperatorProcess:
             self._client,
             self._index,
             self._queue,
+            resources=watched(has_job_sets=self._has_job_sets),
             namespaces=settings.namespaces,
             interval=settings.resync_interval,
         )
@@ -103,19 +111,21 @@ class OperatorProcess:
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(self._hold_lease(), name="lease")
-            group.create_task(resync.run(self._first_lists), name="resync")
+            group.create_task(resync.run(self._first_lists, self._watching), name="resync")
             group.create_task(self._require_first_lists(), name="first-lists")
             group.create_task(self._watch(), name="watches")
+            group.create_task(self._look_for_job_sets(), name="job-sets")
             group.create_task(workers.run(self._first_lists), name="workers")
             group.create_task(events.run(), name="events")
 
     def _reconciler(self, events: EventRecorder) -> Reconciler:
         settings = self._settings
-        live = LiveObjects(self._client, self._index)
+        live = LiveObjects(self._client, self._index, has_job_sets=self._has_job_sets)
+        manifests = ManifestSettings(trainer_image=settings.trainer_image, has_job_sets=self._has_job_sets)
         return Reconciler(
             index=self._index,
             live=live,
-            host=ClusterHost(self._client, live, ManifestSettings(trainer_image=settings.trainer_image)),
+            host=ClusterHost(self._client, live, manifests),
             statuses=StatusWriter(self._client, live, progress_interval=settings.progress_interval),
             events=events,
             metrics=self._metrics,
@@ -123,16 +133,21 @@ class OperatorProcess:
         )
 
     async def _watch(self) -> None:
-        """Begin after the first lists, not beside them: kopf lists everything too, and tells what has changed since."""
+        """Begin after what the first lists tell: kopf lists everything too, and tells what has changed since."""
         await self._first_lists.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_LOOKS_SECONDS):
+                await self._queue.drained()
         watches = Watches(
             self._connection,
             self._index,
+            resources=watched(has_job_sets=self._has_job_sets),
             namespaces=self._settings.namespaces,
             on_change=self._take,
             on_failure=self._metrics.watch_failures.inc,
         )
         watches.start()
+        self._watching.set()
         try:
             while watches.is_alive:
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -146,6 +161,23 @@ class OperatorProcess:
         key = self._index.remove(record) if is_deleted else self._index.put(record)
         if key is not None:
             self._queue.add(key)
+
+    async def _is_job_set_served(self) -> bool:
+        """Asked again until there is an answer."""
+        while True:
+            try:
+                return await self._client.is_served(JOB_SETS)
+            except ClusterError as error:
+                logger.error("the API server cannot be asked for JobSets: %s", error)
+                await asyncio.sleep(_CRD_SECONDS)
+
+    async def _look_for_job_sets(self) -> None:
+        """kopf would never watch what is installed after its start, nor cease to watch what is gone."""
+        while True:
+            await asyncio.sleep(_JOB_SETS_SECONDS)
+            with suppress(ClusterError):
+                if await self._client.is_served(JOB_SETS) != self._has_job_sets:
+                    raise CannotGoOn(f"JobSet has {'gone' if self._has_job_sets else 'come'}")
 
     async def _wait_for_definition(self) -> None:
         """kopf would never watch a kind of object that is defined after its start."""

@@ -37,8 +37,8 @@ class OperatorSettings(BaseModel):
     namespaces: Annotated[tuple[str, ...], BeforeValidator(_split), Field(max_length=256)] = ()
     """Namespaces to serve, separated by commas. Default: all."""
 
-    workers: Annotated[int, Field(ge=1, le=256)] = 8
-    """PaftJobs that are reconciled at the same time. Default: 8."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 16
+    """PaftJobs that are reconciled at the same time. Default: 16."""
 
     progress_interval: Annotated[float, Field(ge=0, le=3600)] = 5.0
     """Shortest time between two writes of progress to one PaftJob; transitions are written at once. Default: 5."""

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
+from random import Random
 
 from hack import control_plane as control_planes
 from hack.control_plane import Settings
@@ -46,9 +47,12 @@ def main() -> int:
 
 
 def all_cases() -> list[Case]:
-    """The whole campaign. A pass over all crash points ends before the next begins."""
-    crashes = sorted(crash_cases(PASSES), key=lambda case: case.key.split()[-1])
-    return [*crashes, *event_cases(), *drawn_cases(SEEDS), *takeover_cases(TAKEOVERS)]
+    """The whole campaign, pass by pass. Operators outlive a run where the next one wants the same settings."""
+    single = [*crash_cases(PASSES), *event_cases(PASSES)]
+    Random("order").shuffle(single)
+    single.sort(key=lambda case: (case.key.split()[-1], len(case.settings)))
+    takeovers = sorted(takeover_cases(TAKEOVERS), key=lambda case: repr(case.settings))
+    return [*drawn_cases(SEEDS), *takeovers, *single]
 
 
 def _run(cases: Sequence[Case], results: Results, *, lanes: int) -> None:

@@ -20,10 +20,20 @@ TRAINER_IMAGE = "paft-trainer:0.1.0"
 
 
 class OperatorProcess:
-    """One operator. `settings`: fields of OperatorSettings; by default without election and with short pauses."""
+    """One operator. `settings`: fields of OperatorSettings; by default without election and with short pauses.
+
+    `sources`: folder with the packages' folders.
+    """
 
     def __init__(
-        self, kubeconfig: Path, *, namespaces: Sequence[str], log_file: Path, election: bool = False, **settings: object
+        self,
+        kubeconfig: Path,
+        *,
+        namespaces: Sequence[str],
+        log_file: Path,
+        election: bool = False,
+        sources: Path = ROOT,
+        **settings: object,
     ) -> None:
         chosen: dict[str, object] = {
             "trainer_image": TRAINER_IMAGE,
@@ -36,7 +46,7 @@ class OperatorProcess:
             "progress_interval": 0.2,
         }
         variables = {f"PAFT_OPERATOR_{name.upper()}": str(value) for name, value in (chosen | settings).items()}
-        packages = os.pathsep.join(str(ROOT / folder) for folder in ("crds", "operator"))
+        packages = os.pathsep.join(str(sources / folder) for folder in ("crds", "operator"))
         self._environment = os.environ | variables | {"KUBECONFIG": str(kubeconfig), "PYTHONPATH": packages}
         self._log_file = log_file
         self._process: subprocess.Popen[bytes] | None = None

@@ -44,6 +44,7 @@ class MergeArguments:
     output: str
     method: str
     density: float | None
+    seed: int | None
     weights: tuple[str, ...]
     max_shard_size: str
     endpoint: str | None
@@ -105,6 +106,7 @@ def run_spec_of(arguments: MergeArguments, directory: AttemptDirectory) -> RunSp
                     method=MergeMethod(arguments.method),
                     weights=(ArmWeights(**weights),),
                     density=arguments.density,
+                    seed=arguments.seed,
                     output=MergeOutput(uri=as_uri(arguments.output), max_shard_size=arguments.max_shard_size),
                 ),
                 sft=AdapterReference(uri=as_uri(adapters[StageName.SFT])),

@@ -10,7 +10,7 @@ from paft_api.layout import stage_folder
 from paft_api.run_spec import World
 from paft_api.spec import PaftJob
 from paft_api.spec.arm import ArmSpec
-from paft_api.spec.merge import MergeMethod
+from paft_api.spec.merge import DROPS_AT_RANDOM, KEEPS_A_SHARE
 from paft_api.spec.training import TrainingSpec
 from paft_api.stages import ARMS, StageName
 from paft_api.status import StageState
@@ -52,8 +52,10 @@ def resolved_document(job: PaftJob) -> dict[str, Any]:
     for arm in ARMS:
         resources = _arm(job, arm).resources
         document["spec"][arm]["resources"]["processesPerNode"] = resources.resolved_processes_per_node
-    if job.spec.merge.method is MergeMethod.TIES:
+    if job.spec.merge.method in KEEPS_A_SHARE:
         document["spec"]["merge"]["density"] = job.spec.merge.resolved_density
+    if job.spec.merge.method in DROPS_AT_RANDOM:
+        document["spec"]["merge"]["seed"] = job.spec.merge.resolved_seed
     return document
 
 
@@ -98,7 +100,8 @@ def _merge_entry(job: PaftJob) -> dict[str, Any]:
         "processes": 1,
         "device": "cpu",
         "method": merge.method.value,
-        "density": merge.resolved_density if merge.method is MergeMethod.TIES else None,
+        "density": merge.resolved_density if merge.method in KEEPS_A_SHARE else None,
+        "seed": merge.resolved_seed if merge.method in DROPS_AT_RANDOM else None,
         "weights": {"sft": weights.sft, "preference": weights.preference},
         "maxShardSize": merge.output.max_shard_size,
         "reads": [job.spec.base.uri, *(_adapter_folder(job, arm) for arm in ARMS)],
@@ -176,9 +179,9 @@ def _stage_row(stage: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _recipe_line(merge: dict[str, Any]) -> str:
-    density = f", density {merge['density']}" if merge["density"] is not None else ""
+    options = "".join(f", {name} {merge[name]}" for name in ("density", "seed") if merge[name] is not None)
     weights = merge["weights"]
     return (
-        f"merge: {merge['method']}{density}, weights sft {weights['sft']} and preference {weights['preference']}, "
+        f"merge: {merge['method']}{options}, weights sft {weights['sft']} and preference {weights['preference']}, "
         f"files of at most {merge['maxShardSize']}"
     )

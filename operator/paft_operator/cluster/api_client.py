@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import aiohttp
+from pydantic_core import from_json
 
 from paft_operator.cluster.connection import Connection
 from paft_operator.cluster.errors import ApiError, ApiUnreachable
@@ -78,10 +79,13 @@ class ApiClient:
                 return
             query["continue"] = following
 
-    async def create(self, resource: Resource, namespace: str, manifest: Object) -> Object:
-        """Create an object; ApiError with `is_conflict` where one of this name exists."""
-        query = {"fieldManager": FIELD_MANAGER}
-        return await self._send("POST", resource.path(namespace), body=manifest, query=query)
+    async def create(self, resource: Resource, manifest: Object) -> Object:
+        """Create an object; ApiError with `is_conflict` where one of this name exists.
+
+        Unknown fields are refused: what a user has added to a pod's template would else vanish without a word.
+        """
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        return await self._send("POST", resource.path(manifest["metadata"]["namespace"]), body=manifest, query=query)
 
     async def apply(self, resource: Resource, manifest: Object, *, subresource: str = "") -> Object:
         """Server-side apply, taking over fields of others. A resourceVersion in it has to be the current one."""
@@ -181,7 +185,7 @@ class ApiClient:
 
 def _document_of(content: bytes, request: str) -> Object:
     try:
-        document: Object = json.loads(content)
+        document: Object = from_json(content)
     except ValueError as error:
         raise ApiUnreachable(f"{request}: something answered that is no API server: {error}") from error
     return document
@@ -189,7 +193,7 @@ def _document_of(content: bytes, request: str) -> Object:
 
 def _error_of(status: int, content: bytes, retry_after: str) -> ApiError:
     try:
-        document = json.loads(content)
+        document = from_json(content)
     except ValueError:
         document = None
     said = document if isinstance(document, dict) else {}

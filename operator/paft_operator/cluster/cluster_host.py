@@ -4,17 +4,18 @@ The Job of an attempt is created last and once, and afterwards only deleted.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 
 from paft_api import labels
 from paft_api.spec import PaftJob
 from paft_api.stages import ARMS
 from paft_operator.cluster.api_client import ApiClient
-from paft_operator.cluster.errors import ApiError, ForeignObject, Outdated
+from paft_operator.cluster.errors import ApiError, ForeignObject, JobSetMissing, Outdated
 from paft_operator.cluster.live_objects import LiveObjects
 from paft_operator.cluster.resources import (
     CONFIG_MAPS,
+    JOB_SETS,
     JOBS,
     ROLE_BINDINGS,
     ROLES,
@@ -26,11 +27,15 @@ from paft_operator.cluster.resources import (
     owner_of,
     resource_of,
 )
-from paft_operator.manifests.attempt_objects import attempt_objects
+from paft_operator.manifests.attempt_objects import supporting_objects
 from paft_operator.manifests.names import attempt_name, report_name, service_name
 from paft_operator.manifests.settings import ManifestSettings
-from paft_operator.observing.records import STOPPED_AT, JobKey, JobRecord
+from paft_operator.manifests.workload import started_together, uses_job_set, workload
+from paft_operator.observing.records import STOPPED_AT, AttemptKey, JobKey, JobRecord
 from paft_operator.planner.actions import Action, DeleteChildren, StartAttempt, StopAttempt
+
+_DECIDED_AT_START = ("data", "subjects")
+"""What an attempt's objects have from the spec, but for the Job."""
 
 
 class ClusterHost:
@@ -42,73 +47,92 @@ class ClusterHost:
         self._settings = settings
 
     async def apply(self, job: PaftJob, actions: Sequence[Action]) -> None:
-        """Carry out actions in their order. Raises ClusterError; what was done before then stays."""
+        """Carry out actions, starts last. Raises ClusterError; what was done before then stays."""
         for action in actions:
             match action:
                 case StartAttempt():
-                    await self._start(job, action)
+                    continue
                 case StopAttempt():
                     await self._stop(job, action)
                 case DeleteChildren():
                     await self._delete_children(job)
+        for starts in started_together(job, actions):
+            await self._start(job, starts)
 
-    async def _start(self, job: PaftJob, action: StartAttempt) -> None:
-        manifests = attempt_objects(job, action, self._settings)
-        found = await asyncio.gather(*(self._get(manifest) for manifest in manifests))
-        for manifest, existing in zip(manifests, found, strict=True):
-            if existing is not None:
-                _require_own(job, manifest, existing)
-        if found[-1] is not None:
-            self._live.remember(JOBS, found[-1])
-            return
-        for manifest, existing in zip(manifests[:-1], found[:-1], strict=True):
-            await self._provide(manifest, existing)
-        self._live.remember(JOBS, await self._create_job(job, manifests[-1]))
+    async def _start(self, job: PaftJob, starts: tuple[StartAttempt, ...]) -> None:
+        """By the RunSpec the rest is found again, a binding needs its role, and where a Job is, its pods need all."""
+        needs_job_set = len(starts) > 1 or uses_job_set(job, starts[0].stage, self._settings)
+        if needs_job_set and not self._settings.has_job_sets:
+            raise JobSetMissing
+        for start in starts:
+            run_spec, *others, binding = supporting_objects(job, start, self._settings)
+            await self._provide(job, run_spec)
+            await _all(*(self._provide(job, one) for one in others))
+            await self._provide(job, binding)
+        await self._provide(job, workload(job, starts, self._settings))
 
-    async def _provide(self, manifest: Object, existing: Object | None) -> None:
-        """Create an object, or bring one that attempts share up to date; others never change once they are there."""
+    async def _provide(self, job: PaftJob, manifest: Object) -> None:
+        """Create an object, or bring the one that attempts share up to date."""
         resource = resource_of(manifest)
-        if existing is not None and existing.get("immutable") and existing["data"] != manifest["data"]:
-            # Left by a start that did not get as far as the Job, for a spec that has changed since.
-            metadata = existing["metadata"]
-            await self._client.delete(CONFIG_MAPS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
-        elif existing is not None and resource is not SERVICES:
-            self._live.remember(resource, existing)
+        if resource is SERVICES:
+            if (existing := await self._get(manifest)) is not None:
+                _require_own(job, manifest, existing)
+            await self._client.apply(SERVICES, manifest)
             return
-        self._live.remember(resource, await self._client.apply(resource, manifest))
-
-    async def _create_job(self, job: PaftJob, manifest: Object) -> Object:
-        namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
         try:
-            return await self._client.create(JOBS, namespace, manifest)
+            there = await self._client.create(resource, manifest)
         except ApiError as error:
             if not error.is_conflict:
                 raise
-        # The answer to an earlier try was lost, or another process of ours was faster.
-        existing = await self._client.get(JOBS, namespace, name)
+            there = await self._take_over(job, manifest)
+        self._live.remember(resource, there)
+
+    async def _take_over(self, job: PaftJob, manifest: Object) -> Object:
+        """The answer to an earlier try was lost, another process of ours was faster, or it was never used."""
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        existing = await self._get(manifest)
         if existing is None:
-            raise Outdated(f"Job {name} was there a moment ago and is gone")
+            raise Outdated(f"{kind} {name} was there a moment ago and is gone")
         _require_own(job, manifest, existing)
+        if any(existing.get(field) != manifest[field] for field in _DECIDED_AT_START if field in manifest):
+            # Left by a start that did not get as far as the Job, for a spec that has changed since.
+            await self._delete(resource_of(manifest), existing)
+            return await self._client.create(resource_of(manifest), manifest)
         return existing
 
     async def _stop(self, job: PaftJob, action: StopAttempt) -> None:
-        namespace = job.metadata.namespace
-        name = attempt_name(job.metadata.name, action.stage, action.attempt)
-        found = self._live.known(JobKey(namespace, job.metadata.name), JobRecord, name)
+        key = JobKey(job.metadata.namespace, job.metadata.name)
+        attempt = AttemptKey(action.stage, action.attempt)
+        name = attempt_name(job.metadata.name, *attempt)
+        if (job_set := self._live.job_set_of(key, _uid(job), attempt)) is not None:
+            # What it runs besides ends with it.
+            for other in job_set.attempts:
+                if other == attempt or self._live.runs_in_set(key, job_set, other):
+                    await self._say_why(job, other, action.reason)
+            await self._client.delete(JOB_SETS, key.namespace, job_set.name, uid=job_set.uid, propagation="Foreground")
+            return
+        found = self._live.known(key, JobRecord, name)
         if found is None:
             raise Outdated(f"Job {name} is to be stopped and is gone")
-        # First why, so that whoever finds the Job gone knows that it was asked to stop.
-        annotations = {labels.STOPPED: action.reason, STOPPED_AT: datetime.now(UTC).isoformat(timespec="seconds")}
-        run_spec = await self._client.merge(CONFIG_MAPS, namespace, name, {"metadata": {"annotations": annotations}})
+        await self._say_why(job, attempt, action.reason)
+        await self._client.delete(JOBS, key.namespace, name, uid=found.uid, propagation="Foreground")
+
+    async def _say_why(self, job: PaftJob, attempt: AttemptKey, reason: str) -> None:
+        """Before it stops, so that whoever finds its Job gone knows that it was asked to."""
+        name = attempt_name(job.metadata.name, *attempt)
+        annotations = {labels.STOPPED: reason, STOPPED_AT: datetime.now(UTC).isoformat(timespec="seconds")}
+        change = {"metadata": {"annotations": annotations}}
+        run_spec = await self._client.merge(CONFIG_MAPS, job.metadata.namespace, name, change)
         if run_spec is not None:
             self._live.remember(CONFIG_MAPS, run_spec)
-        await self._client.delete(JOBS, namespace, name, uid=found.uid, propagation="Foreground")
 
     async def _delete_children(self, job: PaftJob) -> None:
         """The RunSpecs go last: as long as one is there, so may be everything else of its attempt."""
         name = job.metadata.name
-        attempts = self._live.attempts(JobKey(job.metadata.namespace, name), _uid(job))
+        key = JobKey(job.metadata.namespace, name)
+        attempts = self._live.attempts(key, _uid(job))
         names = [attempt_name(name, *attempt) for attempt in attempts]
+        await self._delete_own(job, JOB_SETS, self._live.job_sets(key))
         for resource in (JOBS, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS):
             await self._delete_own(job, resource, names)
         await self._delete_own(job, SERVICES, [service_name(name, arm) for arm in ARMS])
@@ -120,7 +144,11 @@ class ClusterHost:
         for name in names:
             found = await self._client.get(resource, namespace, name)
             if found is not None and is_owned_by(found, _uid(job)):
-                await self._client.delete(resource, namespace, name, uid=found["metadata"]["uid"])
+                await self._delete(resource, found)
+
+    async def _delete(self, resource: Resource, found: Object) -> None:
+        metadata = found["metadata"]
+        await self._client.delete(resource, metadata["namespace"], metadata["name"], uid=metadata["uid"])
 
     async def _get(self, manifest: Object) -> Object | None:
         metadata = manifest["metadata"]
@@ -138,6 +166,13 @@ def _require_own(job: PaftJob, manifest: Object, existing: Object) -> None:
     ):
         raise Outdated(f"{kind} {name} of an earlier PaftJob of this name is still there")
     raise ForeignObject(kind, name)
+
+
+async def _all(*steps: Coroutine[object, object, None]) -> None:
+    """At the same time and each to its end; then the first error is raised."""
+    for outcome in await asyncio.gather(*steps, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 def _uid(job: PaftJob) -> str:

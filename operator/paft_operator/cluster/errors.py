@@ -6,6 +6,7 @@ ClusterError
 ├── DefinitionTooOld     the CustomResourceDefinition lacks fields of this operator
 ├── NotLeading           this process may not write any more
 ├── ForeignObject        an object that should be ours is somebody else's
+├── JobSetMissing        the spec asks for JobSets, and JobSet is not installed
 └── Outdated             what was decided on is no longer what is there; decide again
 """
 
@@ -76,6 +77,16 @@ class ForeignObject(ClusterError):
 
     def __init__(self, kind: str, name: str) -> None:
         super().__init__(f"{kind} {name} exists and is not this PaftJob's; delete or rename it")
+
+
+class JobSetMissing(ClusterError):
+    """The spec asks for JobSets, and JobSet is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "scheduling needs JobSet, whose API jobset.x-k8s.io/v1alpha2 is not served here: install JobSet, or use "
+            "scheduling.backend jobs with admission PerArm"
+        )
 
 
 class Outdated(ClusterError):

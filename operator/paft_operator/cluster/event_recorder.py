@@ -62,7 +62,7 @@ class EventRecorder:
     async def _send(self, manifest: Object) -> None:
         for attempt in range(_TRIES):
             try:
-                await self._client.create(EVENTS, manifest["metadata"]["namespace"], manifest)
+                await self._client.create(EVENTS, manifest)
             except ApiError as error:
                 if error.is_conflict:
                     return

@@ -75,6 +75,11 @@ class Index:
             return found is None or record.version >= found.version
         return record.version > max(forgotten, found.version if found is not None else 0)
 
+    def has_paft_job(self, key: JobKey, version: int) -> bool:
+        """Whether this version of a PaftJob, or a newer one, is known."""
+        known = self._jobs.get(key)
+        return known is not None and known.paft_job is not None and known.paft_job.version >= version
+
     def put(self, record: Record) -> JobKey | None:
         """Remember an object; the PaftJob it belongs to, or None where it is nothing new."""
         if not self.is_news(record):
@@ -87,18 +92,20 @@ class Index:
             known.paft_job = record
         else:
             known.children[ChildKey(type(record), record.name)] = record
+        if isinstance(record, JobRecord) and record.admitted_at is None:
+            self._forget_gone_pods(known, record)
         return record.key
 
     def remove(self, record: Record) -> JobKey | None:
         """Forget an object that was deleted, `record` being its last version; None where that is nothing new.
 
         One that was created anew under the same name stays. A pod that tells how it ended is remembered as long as its
-        Job: that may say only later that it has failed.
+        Job, which may say only later that it has failed; but not past a time in a queue, which deletes all pods.
         """
         if not self.is_news(record, deleted=True):
             return None
         self._forget(record)
-        if isinstance(record, PodRecord) and record.tells_an_end and self._job_of(record) is not None:
+        if isinstance(record, PodRecord) and record.tells_an_end and self._has_admitted_job(record):
             last_words = replace(record, is_gone=True)
             self._jobs[record.key].children[ChildKey(PodRecord, record.name)] = last_words
         return record.key
@@ -170,10 +177,12 @@ class Index:
         if known.paft_job is None and not known.children:
             del self._jobs[record.key]
 
-    def _job_of(self, pod: PodRecord) -> JobRecord | None:
+    def _has_admitted_job(self, pod: PodRecord) -> bool:
         known = self._jobs.get(pod.key)
-        jobs = known.children.values() if known is not None else ()
-        return next((job for job in jobs if isinstance(job, JobRecord) and job.uid == pod.owner_uid), None)
+        return known is not None and any(
+            isinstance(job, JobRecord) and job.uid == pod.owner_uid and job.admitted_at is not None
+            for job in known.children.values()
+        )
 
     def _forget_gone_pods(self, known: KnownJob, job: JobRecord) -> None:
         gone = [

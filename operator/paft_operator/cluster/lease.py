@@ -95,7 +95,7 @@ class Lease:
     async def _get_or_renew(self) -> bool:
         found = await self._client.get(LEASES, self._settings.namespace, self._settings.name)
         if found is None:
-            await self._client.create(LEASES, self._settings.namespace, self._manifest({}, transitions=0))
+            await self._client.create(LEASES, self._manifest({}, transitions=0))
             return True
         return await self._take_over_or_renew(found)
 

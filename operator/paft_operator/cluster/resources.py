@@ -28,6 +28,8 @@ class Resource:
 
 PAFT_JOBS = Resource(API_VERSION, "paftjobs", "PaftJob")
 JOBS = Resource("batch/v1", "jobs", "Job")
+JOB_SETS = Resource("jobset.x-k8s.io/v1alpha2", "jobsets", "JobSet")
+WORKLOADS = Resource("kueue.x-k8s.io/v1beta1", "workloads", "Workload")
 PODS = Resource("v1", "pods", "Pod")
 CONFIG_MAPS = Resource("v1", "configmaps", "ConfigMap")
 SERVICES = Resource("v1", "services", "Service")
@@ -37,7 +39,7 @@ ROLE_BINDINGS = Resource("rbac.authorization.k8s.io/v1", "rolebindings", "RoleBi
 EVENTS = Resource("events.k8s.io/v1", "events", "Event")
 LEASES = Resource("coordination.k8s.io/v1", "leases", "Lease")
 
-_CHILDREN = (JOBS, CONFIG_MAPS, SERVICES, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS)
+_CHILDREN = (JOBS, JOB_SETS, CONFIG_MAPS, SERVICES, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS)
 
 
 def resource_of(manifest: Object) -> Resource:

@@ -8,20 +8,29 @@ import asyncio
 import itertools
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import kopf
+from kopf._core.engines.peering import Identity
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from paft_api import labels
 from paft_operator.cluster.api_client import PAGE_SIZE
 from paft_operator.cluster.connection import Connection
 from paft_operator.cluster.index import Index
-from paft_operator.cluster.resources import CONFIG_MAPS, JOBS, PAFT_JOBS, PODS, Object, Resource
-from paft_operator.observing.parsing import config_map_record, job_record, paft_job_record, pod_record
-from paft_operator.observing.records import Record
+from paft_operator.cluster.resources import CONFIG_MAPS, JOB_SETS, JOBS, PAFT_JOBS, PODS, Object, Resource
+from paft_operator.observing.parsing import (
+    config_map_record,
+    job_record,
+    job_set_record,
+    paft_job_record,
+    pod_record,
+)
+from paft_operator.observing.records import JobKey, Record
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +40,24 @@ SELECTOR = f"{labels.MANAGED_BY}=paft-operator,{labels.JOB_NAME}"
 Parser = Callable[[Object], Record | None]
 WATCHED: dict[Resource, Parser] = {
     PAFT_JOBS: paft_job_record,
+    JOB_SETS: job_set_record,
     JOBS: job_record,
     PODS: pod_record,
     CONFIG_MAPS: config_map_record,
 }
-"""What is watched, and how it is read."""
+"""What is watched, and how it is read. JobSets only where they are installed."""
+
+
+def watched(*, has_job_sets: bool) -> tuple[Resource, ...]:
+    """What there is to watch in a cluster."""
+    return tuple(resource for resource in WATCHED if has_job_sets or resource is not JOB_SETS)
+
 
 RESTART_SECONDS = 1.0
+STEADY_SECONDS = 60.0
+"""Watches that worked for so long have not failed at once."""
+MOST_FAILURES = 5
+"""So often in a row they may fail at once."""
 _BACKOFFS = (0.1, 0.2, 0.5, 1.0, 2.0)
 _LONGEST_BACKOFF = 5.0
 
@@ -48,7 +68,8 @@ Change = tuple[Record, bool]
 class Watches:
     """Tells every change of a watched object to `on_change`, in the event loop in which it was started.
 
-    `on_failure` is called, in the watches' own thread, when they had to be started anew.
+    `on_failure` is called, in the watches' own thread, when they have failed. They are started anew, but not where they
+    fail at once again and again: then the thread ends.
     """
 
     def __init__(
@@ -56,12 +77,14 @@ class Watches:
         connection: Connection,
         index: Index,
         *,
+        resources: Sequence[Resource],
         namespaces: Sequence[str],
         on_change: Callable[[Change], None],
         on_failure: Callable[[], None],
     ) -> None:
         self._connection = connection
         self._index = index
+        self._resources = tuple(resources)
         self._namespaces = tuple(namespaces)
         self._on_change = on_change
         self._on_failure = on_failure
@@ -84,12 +107,15 @@ class Watches:
         return self._thread.is_alive()
 
     def _watch(self) -> None:
-        while not self._stop.is_set():
+        failures = 0
+        while not self._stop.is_set() and failures < MOST_FAILURES:
+            began = time.monotonic()
             try:
                 asyncio.run(self._run_kopf())
             except Exception:
                 self._on_failure()
-                logger.exception("the watches have failed and are started anew")
+                failures = failures + 1 if time.monotonic() - began < STEADY_SECONDS else 1
+                logger.exception("the watches have failed")
             self._stop.wait(RESTART_SECONDS)
 
     async def _run_kopf(self) -> None:
@@ -100,6 +126,8 @@ class Watches:
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
             standalone=True,
+            # It would ask for the user's name otherwise, which a user id in a container does not have.
+            identity=Identity("paft-operator"),
             stop_flag=self._stop,
         )
 
@@ -111,9 +139,10 @@ class Watches:
             self._connection.read_again()
             return self._connection.info
 
-        for resource, parser in WATCHED.items():
+        for resource in self._resources:
             group, _, version = resource.api_version.rpartition("/")
-            kopf.on.event(group, version, resource.plural, registry=registry, id=resource.plural)(self._handler(parser))
+            handler = self._handler(WATCHED[resource])
+            kopf.on.event(group, version, resource.plural, registry=registry, id=resource.plural)(handler)
         return registry
 
     def _handler(self, parser: Parser) -> Any:
@@ -123,13 +152,23 @@ class Watches:
         return hand_over
 
     def _hand_over(self, parser: Parser, event: Any) -> None:
-        record = parser(event["object"])
+        manifest, is_deleted = event["object"], event["type"] == "DELETED"
+        if parser is paft_job_record and not is_deleted and self._is_own_echo(manifest["metadata"]):
+            return
+        record = parser(manifest)
         if record is None:
             return
-        is_deleted = event["type"] == "DELETED"
         if self._index.is_news(record, deleted=is_deleted):
             self._changes.append((record, is_deleted))
-            self._loop.call_soon_threadsafe(self._deliver)
+            # A loop that is closed already takes nothing: the process ends.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._deliver)
+
+    def _is_own_echo(self, metadata: Object) -> bool:
+        """Most events of PaftJobs tell a status that was written here: reading them would be half of all reading."""
+        return self._index.has_paft_job(
+            JobKey(metadata["namespace"], metadata["name"]), int(metadata["resourceVersion"])
+        )
 
     def _deliver(self) -> None:
         while self._changes:

@@ -8,7 +8,7 @@ from paft_api.spec import PaftJob
 from paft_api.spec.storage import SecretReference
 from paft_api.stage_pods import MASTER_PORT, SCRATCH_DIRECTORY
 from paft_api.stages import ARMS
-from paft_operator.manifests.names import attempt_name, service_name
+from paft_operator.manifests.names import attempt_name, job_name_in_set, service_name
 from paft_operator.manifests.settings import Manifest
 from paft_operator.manifests.stage_resources import stage_resources, uses_gpus
 from paft_operator.planner.actions import StartAttempt
@@ -35,31 +35,32 @@ _SECRET_KEYS = {"AWS_ACCESS_KEY_ID": False, "AWS_SECRET_ACCESS_KEY": False, "AWS
 """Keys of a storage Secret, and whether they may be missing."""
 
 
-def environment(job: PaftJob, action: StartAttempt) -> list[Manifest]:
-    """The variables of one attempt's container."""
-    variables = [*_settings(job, action), *_credentials(job.spec.storage.secret_ref)]
+def environment(job: PaftJob, action: StartAttempt, *, set_name: str | None = None) -> list[Manifest]:
+    """The variables of one attempt's container. `set_name`: of the JobSet that its pods are a part of."""
+    variables = [*_settings(job, action, set_name), *_credentials(job.spec.storage.secret_ref)]
     own = {variable.name: variable.to_document() for variable in job.spec.trainer.env}
     return [variable for variable in variables if variable["name"] not in own] + list(own.values())
 
 
-def _settings(job: PaftJob, action: StartAttempt) -> list[Manifest]:
+def _settings(job: PaftJob, action: StartAttempt, set_name: str | None) -> list[Manifest]:
     resources = stage_resources(job, action.stage)
     settings: dict[str, str] = _COMMON | (_GPU if uses_gpus(resources) else _NO_GPU)
     if action.stage in ARMS:
-        settings |= _POD_NETWORK | _rendezvous(job, action)
+        settings |= _POD_NETWORK | _rendezvous(job, action, set_name)
     else:
         # The launcher of an arm shares out the cores among its ranks itself.
         settings |= {"OMP_NUM_THREADS": str(whole_cores(resources.cpu))}
     return [{"name": name, "value": value} for name, value in settings.items()]
 
 
-def _rendezvous(job: PaftJob, action: StartAttempt) -> dict[str, str]:
-    """The Job controller adds JOB_COMPLETION_INDEX."""
-    first_pod = f"{attempt_name(job.metadata.name, action.stage, action.attempt)}-0"
-    return {
-        "MASTER_ADDR": f"{first_pod}.{service_name(job.metadata.name, action.stage)}",
-        "MASTER_PORT": str(MASTER_PORT),
-    }
+def _rendezvous(job: PaftJob, action: StartAttempt, set_name: str | None) -> dict[str, str]:
+    """The Job controller adds JOB_COMPLETION_INDEX. A JobSet's Service is called as it is itself."""
+    if set_name is not None:
+        job_name, service = job_name_in_set(set_name, action.stage), set_name
+    else:
+        job_name = attempt_name(job.metadata.name, action.stage, action.attempt)
+        service = service_name(job.metadata.name, action.stage)
+    return {"MASTER_ADDR": f"{job_name}-0.{service}", "MASTER_PORT": str(MASTER_PORT)}
 
 
 def _credentials(secret: SecretReference | None) -> list[Manifest]:

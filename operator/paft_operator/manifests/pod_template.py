@@ -15,15 +15,20 @@ from paft_operator.manifests.volumes import volume_mounts, volumes
 from paft_operator.planner.actions import StartAttempt
 
 
-def pod_template(job: PaftJob, action: StartAttempt, settings: ManifestSettings) -> Manifest:
-    """Of the pods of one attempt. `trainer.podTemplate` comes last; it can change nothing that a stage relies on."""
+def pod_template(
+    job: PaftJob, action: StartAttempt, settings: ManifestSettings, *, set_name: str | None = None
+) -> Manifest:
+    """Of the pods of one attempt. `trainer.podTemplate` comes last; it can change nothing that a stage relies on.
+
+    `set_name`: of the JobSet that they are a part of, which gives them their names.
+    """
     trainer = job.spec.trainer
     own = {
         "metadata": {
             "labels": {**trainer.pod_labels, **_labels(job, action)},
             "annotations": {**trainer.pod_annotations, "kubectl.kubernetes.io/default-container": CONTAINER},
         },
-        "spec": _placement(job) | _pod_spec(job, action, settings),
+        "spec": _placement(job) | _pod_spec(job, action, settings, set_name),
     }
     return merged(own, trainer.pod_template)
 
@@ -33,8 +38,9 @@ def _labels(job: PaftJob, action: StartAttempt) -> dict[str, str]:
     return attempt_labels(job.metadata.name, action.stage, action.attempt) | {JOB_UID: job.metadata.uid}
 
 
-def _pod_spec(job: PaftJob, action: StartAttempt, settings: ManifestSettings) -> Manifest:
+def _pod_spec(job: PaftJob, action: StartAttempt, settings: ManifestSettings, set_name: str | None) -> Manifest:
     trainer = job.spec.trainer
+    has_own_service = action.stage in ARMS and set_name is None
     run_spec_name = attempt_name(job.metadata.name, action.stage, action.attempt)
     return {
         "restartPolicy": "Never",
@@ -44,10 +50,10 @@ def _pod_spec(job: PaftJob, action: StartAttempt, settings: ManifestSettings) ->
         # One variable per Service of the namespace would be in every environment otherwise.
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": trainer.termination_grace_period_seconds,
-        **({"subdomain": service_name(job.metadata.name, action.stage)} if action.stage in ARMS else {}),
+        **({"subdomain": service_name(job.metadata.name, action.stage)} if has_own_service else {}),
         # No user and no group id: the image has one, and OpenShift gives each namespace its own.
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [_container(job, action, settings)],
+        "containers": [_container(job, action, settings, set_name)],
         "volumes": volumes(stage_resources(job, action.stage), run_spec_name=run_spec_name),
     }
 
@@ -66,7 +72,7 @@ def _placement(job: PaftJob) -> Manifest:
     return {field: value for field, value in wanted.items() if value}
 
 
-def _container(job: PaftJob, action: StartAttempt, settings: ManifestSettings) -> Manifest:
+def _container(job: PaftJob, action: StartAttempt, settings: ManifestSettings, set_name: str | None) -> Manifest:
     trainer = job.spec.trainer
     resources = stage_resources(job, action.stage)
     return {
@@ -75,7 +81,7 @@ def _container(job: PaftJob, action: StartAttempt, settings: ManifestSettings) -
         "imagePullPolicy": trainer.image_pull_policy,
         "command": ["python", "-m", "paft_trainer"],
         "args": [str(action.stage), "--run-spec", f"{RUN_SPEC_DIRECTORY}/{RUN_SPEC_FILE}"],
-        "env": environment(job, action),
+        "env": environment(job, action, set_name=set_name),
         "resources": container_resources(resources),
         "securityContext": _container_security(trainer, is_arm=action.stage in ARMS),
         "terminationMessagePath": TERMINATION_LOG,

@@ -9,6 +9,7 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ManifestSettings:
-    """`trainer_image`: used where `spec.trainer.image` is unset."""
+    """`trainer_image`: used where `spec.trainer.image` is unset. `has_job_sets`: whether JobSet is installed."""
 
     trainer_image: str
+    has_job_sets: bool = False

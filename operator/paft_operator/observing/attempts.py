@@ -1,8 +1,9 @@
 """From the objects of a PaftJob to the attempts that the planner sees."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 
 from paft_api.report import StageReport
 from paft_api.spec import PaftJob
@@ -16,9 +17,10 @@ from paft_operator.observing.failures import (
     pending_failure,
 )
 from paft_operator.observing.lost_pods import lost_pod
+from paft_operator.observing.missing_pods import missing_pods
 from paft_operator.observing.records import AttemptKey, JobState, PodRecord, RunSpecRecord
 from paft_operator.observing.reports import read_report, why_ignored
-from paft_operator.planner.observation import AttemptObservation, AttemptState, Observed
+from paft_operator.planner.observation import AttemptObservation, AttemptState, Observed, QueueReason
 
 
 def observe(
@@ -28,11 +30,12 @@ def observe(
     *,
     retry_token: str | None = None,
     output_in_use_by: str | None = None,
+    queue_reasons: Mapping[AttemptKey, QueueReason] = MappingProxyType({}),
 ) -> Observed:
     """What there is at this moment. A Job that status says was started and `children` lacks must really be gone."""
     status = job.status if job.status is not None else PaftJobStatus()
     seen = [
-        one
+        replace(one, queue_reason=queue_reasons.get(key))
         for key, attempt in children.items()
         if (one := _observe_attempt(job, status, key, attempt, now)) is not None
     ]
@@ -42,6 +45,7 @@ def observe(
         has_children=bool(children),
         retry_token=retry_token,
         output_in_use_by=output_in_use_by,
+        arms_start_together=job.spec.scheduling.admission == "Atomic",
     )
 
 
@@ -59,11 +63,11 @@ def _observe_attempt(
 ) -> AttemptObservation | None:
     report = _report_if_needed(job, status, key, attempt)
     if attempt.job is not None:
-        seen = _with_job(status, key, attempt, report)
+        seen = _with_job(status, key, attempt, report, now)
         lost = lost_pod(attempt.pods, now) if seen.state is AttemptState.RUNNING else None
         return seen if lost is None else _given_up(seen, lost)
     if attempt.run_spec is not None:
-        return _without_job(status, key, attempt.run_spec, report)
+        return _without_job(status, key, attempt.run_spec, report, ended_with_others=attempt.ended_with_others)
     return None
 
 
@@ -79,7 +83,7 @@ def _report_if_needed(
 
 
 def _with_job(
-    status: PaftJobStatus, key: AttemptKey, attempt: AttemptChildren, report: StageReport | None
+    status: PaftJobStatus, key: AttemptKey, attempt: AttemptChildren, report: StageReport | None, now: datetime
 ) -> AttemptObservation:
     found = attempt.job
     assert found is not None
@@ -105,7 +109,7 @@ def _with_job(
         failure=failure,
         admitted_at=found.admitted_at,
         running_since=running_since,
-        pending=pending_failure(attempt.pods) if is_pending else None,
+        pending=pending_failure(attempt.pods) or missing_pods(found, attempt.pods, now) if is_pending else None,
     )
 
 
@@ -116,13 +120,18 @@ def _given_up(seen: AttemptObservation, pod: PodRecord) -> AttemptObservation:
 
 
 def _without_job(
-    status: PaftJobStatus, key: AttemptKey, run_spec: RunSpecRecord, report: StageReport | None
+    status: PaftJobStatus,
+    key: AttemptKey,
+    run_spec: RunSpecRecord,
+    report: StageReport | None,
+    *,
+    ended_with_others: bool,
 ) -> AttemptObservation | None:
-    """Stopped by us, deleted by somebody else, or not begun."""
+    """Stopped by us or with the other arm, deleted by somebody else, or not begun."""
     state, failure = AttemptState.STOPPED, None
     if report is not None and report.has_result:
         state = AttemptState.SUCCEEDED
-    elif run_spec.stopped is None:
+    elif run_spec.stopped is None and not ended_with_others:
         if key.attempt > status.stage(key.stage).attempt:
             return None
         state, failure = AttemptState.FAILED, failure_of_deleted_job()

@@ -87,12 +87,22 @@ PodFailure = tuple[PodRecord, Failure]
 
 
 def _decisive(found: Sequence[PodFailure]) -> PodFailure | None:
+    failed_at = min((_ended_at(pod) for pod, _ in found if pod.exit_code != EXIT_STOPPED), default=_NEVER)
+
     def precedence(one: PodFailure) -> tuple[int, datetime, str]:
         pod, failure = one
         rank = 0 if _is_disruption(pod) else 2 if failure.cause is Cause.PEER_LOST else 1
-        return rank, pod.terminated_at or _NEVER, pod.name
+        if rank == 1 and pod.exit_code == EXIT_STOPPED and _ended_at(pod) >= failed_at:
+            # The Job controller asks all others to stop once a pod has failed, often within the same second, and the
+            # kubelet tells whole seconds.
+            rank = 3
+        return rank, _ended_at(pod), pod.name
 
     return min(found, key=precedence, default=None)
+
+
+def _ended_at(pod: PodRecord) -> datetime:
+    return pod.terminated_at or _NEVER
 
 
 def _failure_of_pod(pod: PodRecord) -> PodFailure | None:
@@ -161,8 +171,11 @@ def _failure_of_job(job: JobRecord) -> Failure:
         return _failure(Cause.DEADLINE_EXCEEDED, f"Its Job failed: {job.message}")
     if "DisruptionTarget" in job.message:
         return _failure(Cause.PREEMPTED, f"Its pod was disrupted, and is gone: {job.message}")
-    code = _EXIT_CODE_IN_WORDS.search(job.message)
-    cause = cause_of_exit_code(int(code[1])) if code is not None else Cause.UNKNOWN
+    told = _EXIT_CODE_IN_WORDS.search(job.message)
+    code = int(told[1]) if told is not None else None
+    if code == EXIT_STOPPED:
+        return _failure(Cause.PREEMPTED, f"Its pod {STOPPED_FROM_OUTSIDE}, and is gone: {job.message}")
+    cause = cause_of_exit_code(code) if code is not None else Cause.UNKNOWN
     return _failure(cause, f"{NO_EVIDENCE}: {job.reason}: {job.message}")
 
 

@@ -15,10 +15,14 @@ from paft_operator.observing.reports import read_report
 
 
 class Conclusion(NamedTuple):
-    """That an attempt has ended. `job_uid`: of its Job; empty where that seems to be gone."""
+    """That an attempt has ended, or that it `runs` although status has told its end.
+
+    `job_uid`: of its Job; empty where that seems to be gone.
+    """
 
     attempt: AttemptKey
     job_uid: str
+    runs: bool = False
 
 
 def conclusions(status: PaftJobStatus, children: Children, *, job_uid: str, generation: int) -> Iterator[Conclusion]:
@@ -27,9 +31,14 @@ def conclusions(status: PaftJobStatus, children: Children, *, job_uid: str, gene
     for key in sorted({*children, *expected}):
         entry = status.stage(key.stage)
         is_finished = entry.state is StageState.SUCCEEDED and status.observed_generation == generation
-        if is_finished or key.attempt < entry.attempt:
-            continue
         attempt = children.get(key, AttemptChildren())
+        if is_finished:
+            continue
+        is_told_ended = key.attempt <= entry.attempt and entry.state is not StageState.RUNNING
+        if attempt.job is not None and attempt.job.is_active and is_told_ended:
+            yield Conclusion(key, attempt.job.uid, runs=True)
+        if key.attempt < entry.attempt:
+            continue
         is_begun = key.attempt == entry.attempt or (attempt.run_spec is not None and attempt.run_spec.stopped)
         if attempt.job is None:
             if is_begun:

@@ -3,12 +3,13 @@
 A parser returns None for an object that is not a PaftJob's, whatever its labels say otherwise.
 """
 
-import json
 import sys
 import zlib
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
+
+from pydantic_core import to_json
 
 from paft_api import labels
 from paft_api.stage_pods import CONTAINER, REPORT_KEY
@@ -16,7 +17,9 @@ from paft_api.stages import StageName
 from paft_operator.manifests.names import MAXIMUM_ATTEMPT, attempt_name, report_name
 from paft_operator.observing.records import (
     STOPPED_AT,
+    AttemptKey,
     JobRecord,
+    JobSetRecord,
     JobState,
     Output,
     PaftJobRecord,
@@ -51,17 +54,20 @@ def paft_job_record(manifest: dict[str, Any]) -> PaftJobRecord:
         has_ended=_has_ended(manifest),
         output=_output(manifest),
         retry_token=metadata.get("annotations", {}).get(labels.RETRY),
-        packed=zlib.compress(json.dumps(document, separators=(",", ":")).encode(), _QUICKLY),
+        packed=zlib.compress(to_json(document), _QUICKLY),
     )
 
 
 def job_record(manifest: dict[str, Any]) -> JobRecord | None:
     """From a Job."""
     common = _common(manifest)
-    if common is None or common["name"] != attempt_name(common["job_name"], common["stage"], common["attempt"]):
+    if common is None:
+        return None
+    is_named_so = common["name"] == attempt_name(common["job_name"], common["stage"], common["attempt"])
+    if not is_named_so and _controller(manifest).get("kind") != "JobSet":
         return None
     spec, status = manifest["spec"], manifest.get("status", {})
-    verdicts = {one["type"]: one for one in status.get("conditions", ()) if one["status"] == "True"}
+    verdicts = _verdicts(manifest)
     state = next((state for state in (JobState.FAILED, JobState.COMPLETE) if state in verdicts), JobState.ACTIVE)
     verdict = verdicts.get(state, {})
     return JobRecord(
@@ -74,6 +80,35 @@ def job_record(manifest: dict[str, Any]) -> JobRecord | None:
         is_deleting="deletionTimestamp" in manifest["metadata"],
         pods=spec.get("completions") or spec.get("parallelism") or 1,
     )
+
+
+def job_set_record(manifest: dict[str, Any]) -> JobSetRecord | None:
+    """From a JobSet."""
+    common = _common(manifest)
+    templates = [one["template"] for one in manifest["spec"].get("replicatedJobs", ())]
+    attempts = [_attempt(template.get("metadata", {}).get("labels", {})) for template in templates]
+    known = tuple(attempt for attempt in attempts if attempt is not None)
+    if common is None or not known or len(known) < len(attempts):
+        return None
+    verdicts = _verdicts(manifest)
+    states = {"Failed": JobState.FAILED, "Completed": JobState.COMPLETE}
+    verdict = next((type_ for type_ in states if type_ in verdicts), "")
+    is_held_back = manifest["spec"].get("suspend") or "Suspended" in verdicts
+    return JobSetRecord(
+        **common,
+        attempts=known,
+        pods=tuple(template["spec"].get("parallelism") or 1 for template in templates),
+        state=states.get(verdict, JobState.ACTIVE),
+        finished_at=_instant(verdicts.get(verdict, {}).get("lastTransitionTime")),
+        admitted_at=None if is_held_back else common["created_at"],
+        is_deleting="deletionTimestamp" in manifest["metadata"],
+    )
+
+
+def _verdicts(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Conditions that hold, by type."""
+    conditions = manifest.get("status", {}).get("conditions", ())
+    return {one["type"]: one for one in conditions if one["status"] == "True"}
 
 
 def _admitted_at(manifest: dict[str, Any], created_at: datetime) -> datetime | None:
@@ -145,10 +180,8 @@ def config_map_record(manifest: dict[str, Any]) -> RunSpecRecord | ReportRecord 
 def _common(manifest: dict[str, Any]) -> dict[str, Any] | None:
     metadata = manifest["metadata"]
     found = metadata.get("labels", {})
-    stage, attempt = found.get(labels.STAGE), found.get(labels.ATTEMPT, "")
-    owner = next((one for one in metadata.get("ownerReferences", ()) if one.get("controller")), None)
-    is_attempt = stage in _STAGES and attempt.isdecimal() and 1 <= int(attempt) <= MAXIMUM_ATTEMPT
-    if owner is None or not is_attempt or labels.JOB_NAME not in found:
+    attempt, owner = _attempt(found), _controller(manifest)
+    if not owner or attempt is None or labels.JOB_NAME not in found:
         return None
     return {
         "namespace": sys.intern(metadata["namespace"]),
@@ -158,10 +191,23 @@ def _common(manifest: dict[str, Any]) -> dict[str, Any] | None:
         # Said of every child of a PaftJob: kept once.
         "owner_uid": sys.intern(owner["uid"]),
         "job_name": sys.intern(found[labels.JOB_NAME]),
-        "stage": _STAGES[stage],
-        "attempt": int(attempt),
+        "stage": attempt.stage,
+        "attempt": attempt.attempt,
         "created_at": _instant(metadata["creationTimestamp"]),
     }
+
+
+def _controller(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The reference to what controls an object; empty where nothing does."""
+    references: list[dict[str, Any]] = manifest["metadata"].get("ownerReferences", [])
+    return next((one for one in references if one.get("controller")), {})
+
+
+def _attempt(found: dict[str, str]) -> AttemptKey | None:
+    """The attempt that labels name."""
+    stage, attempt = found.get(labels.STAGE, ""), found.get(labels.ATTEMPT, "")
+    is_attempt = stage in _STAGES and attempt.isdecimal() and 1 <= int(attempt) <= MAXIMUM_ATTEMPT
+    return AttemptKey(_STAGES[stage], int(attempt)) if is_attempt else None
 
 
 _QUICKLY = 1

@@ -108,6 +108,26 @@ class JobRecord(ChildRecord):
     is_deleting: bool
     pods: int
 
+    @property
+    def is_active(self) -> bool:
+        """Whether it has neither ended nor been asked to go."""
+        return self.state is JobState.ACTIVE and not self.is_deleting
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobSetRecord(ChildRecord):
+    """A JobSet. Its labels are those of the first of `attempts`, which are those of the arms that it runs.
+
+    `pods`: how many of each run at once. `state`, `finished_at` and `admitted_at` as of a Job.
+    """
+
+    attempts: tuple[AttemptKey, ...]
+    pods: tuple[int, ...]
+    state: JobState
+    finished_at: datetime | None
+    admitted_at: datetime | None
+    is_deleting: bool
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PodRecord(ChildRecord):

@@ -127,8 +127,12 @@ def _suspension_verdict(planning: Planning) -> dict[ConditionType, Verdict]:
 def _queue_verdict(planning: Planning) -> dict[ConditionType, Verdict]:
     """Only for jobs that were ever seen waiting in a queue."""
     running = [attempt for stage in StageName if (attempt := planning.running(stage)) is not None]
-    if any(attempt.admitted_at is None and not attempt.stopping for attempt in running):
-        return {ConditionType.QUEUED: ("True", QUEUED, QUEUED_MESSAGE)}
+    waiting = [attempt for attempt in running if attempt.admitted_at is None and not attempt.stopping]
+    if waiting:
+        reasons = {attempt.stage: attempt.queue_reason for attempt in waiting if attempt.queue_reason is not None}
+        reason = next((why.reason for why in reasons.values() if why.reason), QUEUED)
+        told = [f"{stage}: {why.message}" for stage, why in reasons.items() if why.message]
+        return {ConditionType.QUEUED: ("True", reason, "\n".join([QUEUED_MESSAGE, *told]))}
     if planning.previous.condition(ConditionType.QUEUED) is not None:
         return {ConditionType.QUEUED: ("False", ADMITTED, ADMITTED_MESSAGE)}
     return {}

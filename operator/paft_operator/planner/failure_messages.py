@@ -9,7 +9,7 @@ LONGEST_MESSAGE = 4096
 def failure_message(failure: Failure) -> str:
     """At most LONGEST_MESSAGE characters; many findings are shortened alike, so that none is left out."""
     if not failure.findings:
-        return _shortened(f"{failure.message} {failure.remedy}", LONGEST_MESSAGE)
+        return _shortened(f"{_sentence(failure.message)} {failure.remedy}", LONGEST_MESSAGE)
     share = LONGEST_MESSAGE // len(failure.findings) - 1
     texts = [_finding(finding) for finding in failure.findings]
     if sum(len(text) + 1 for text in texts) > LONGEST_MESSAGE:
@@ -18,7 +18,12 @@ def failure_message(failure: Failure) -> str:
 
 
 def _finding(finding: Finding) -> str:
-    return f"{finding.field}: {finding.message} {finding.remedy}"
+    return f"{finding.field}: {_sentence(finding.message)} {finding.remedy}"
+
+
+def _sentence(text: str) -> str:
+    """Messages end as their sources end them: words of a pod or a library mostly without a full stop."""
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def _shortened(text: str, length: int) -> str:

@@ -6,6 +6,7 @@ from paft_api.spec import PaftJob
 from paft_api.stages import ARMS, StageName
 from paft_api.status import ConditionType, PaftJobStatus, StageState
 from paft_operator.planner.actions import Plan
+from paft_operator.planner.arms import plan_arms
 from paft_operator.planner.conclusion import conclude
 from paft_operator.planner.deadlines import apply_deadlines
 from paft_operator.planner.events import transition_events
@@ -18,7 +19,7 @@ from paft_operator.planner.own_reports import with_own_reports
 from paft_operator.planner.planning import Planning
 from paft_operator.planner.preparation import plan_prepare
 from paft_operator.planner.retrying import take_retry
-from paft_operator.planner.stage_attempts import follow_running, plan_stage
+from paft_operator.planner.stage_attempts import follow_running
 from paft_operator.planner.stopping import stop_everything, suspend
 
 FIRST_RETRY_SECONDS = 10.0
@@ -86,8 +87,7 @@ def _plan_stages(planning: Planning) -> None:
 def _advance(planning: Planning) -> None:
     plan_prepare(planning)
     if planning.stages[StageName.PREPARE].state is StageState.SUCCEEDED:
-        for arm in ARMS:
-            plan_stage(planning, arm, planning.stages[arm].digest)
+        plan_arms(planning)
         plan_merge(planning)
     else:
         for stage in (*ARMS, StageName.MERGE):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from paft_api.conditions import REVIVED
 from paft_api.report import Failure
 from paft_api.spec import PaftJob
 from paft_api.stages import StageName
@@ -76,10 +77,24 @@ class Planning:
         return max((attempt.attempt for attempt in self.attempts(stage)), default=0)
 
     def running(self, stage: StageName) -> AttemptObservation | None:
-        """The attempt of a stage that runs, if one does."""
-        return next(
-            (attempt for attempt in reversed(self.attempts(stage)) if attempt.state is AttemptState.RUNNING), None
-        )
+        """The attempt of a stage that runs, if one does; none whose end was told before."""
+        entry = self.stages[stage]
+        running = [one for one in self._all_running(stage) if not entry.tells_end_of(one.attempt)]
+        return running[-1] if running else None
+
+    def stop_revived(self, stage: StageName) -> bool:
+        """Stop attempts that run although their end was told; whether there are any.
+
+        A process that no longer leads may have created the Job of one anew, with a write that was long on its way.
+        """
+        entry = self.stages[stage]
+        revived = [one for one in self._all_running(stage) if entry.tells_end_of(one.attempt)]
+        for attempt in revived:
+            self.stop(attempt, REVIVED)
+        return bool(revived)
+
+    def _all_running(self, stage: StageName) -> list[AttemptObservation]:
+        return [attempt for attempt in self.attempts(stage) if attempt.state is AttemptState.RUNNING]
 
     def stop(self, attempt: AttemptObservation, reason: str) -> None:
         """Ask a running attempt to stop, once; the first reason counts."""

@@ -24,11 +24,15 @@ def plan_stage(planning: Planning, stage: StageName, digest: str | None) -> None
         if running is not None:
             planning.stop(running, ALREADY_FINISHED)
         return
+    if planning.stop_revived(stage):
+        return
     if running is not None:
+        _catch_up(planning, running, digest)
         _follow(planning, running, is_wanted=_is_for(planning, running, digest))
         return
     succeeded = successful_attempt(planning, stage, digest)
     if succeeded is not None:
+        _catch_up(planning, succeeded, digest)
         succeed(planning, succeeded)
     elif entry.state is StageState.RUNNING and entry.attempt > planning.newest_number(stage):
         # Decided on, but nobody has seen it: it may not have begun, and then it keeps its number.
@@ -41,7 +45,7 @@ def follow_running(planning: Planning, stage: StageName) -> None:
     """Keep the status of a running attempt up to date; one that ended meanwhile is judged later."""
     running = planning.running(stage)
     entry = planning.stages[stage]
-    if entry.state is StageState.SUCCEEDED:
+    if entry.state is StageState.SUCCEEDED or planning.stop_revived(stage):
         return
     if running is not None:
         _follow(planning, running, is_wanted=True)
@@ -134,7 +138,7 @@ def _retry_or_start(planning: Planning, stage: StageName, digest: str | None) ->
     entry = planning.stages[stage]
     next_number = max(planning.newest_number(stage), entry.attempt) + 1
     if entry.attempt <= planning.newest_number(stage):
-        _judge_ended(planning, stage, digest)
+        _judge(planning, stage, _attempts_for(planning, stage, digest))
     judged = planning.stages[stage]
     if judged.state is StageState.FAILED:
         return
@@ -145,9 +149,19 @@ def _retry_or_start(planning: Planning, stage: StageName, digest: str | None) ->
     _start(planning, stage, digest, number=next_number)
 
 
-def _judge_ended(planning: Planning, stage: StageName, digest: str | None) -> None:
-    """Say of a stage what its newest attempt for this digest came to; older generations' failures are forgiven."""
-    attempts = [attempt for attempt in planning.attempts(stage) if _is_for(planning, attempt, digest)]
+def _catch_up(planning: Planning, newest: AttemptObservation, digest: str | None) -> None:
+    """Judge what came before an attempt that status does not know: it began, and then no status could be written."""
+    if newest.attempt > planning.stages[newest.stage].attempt:
+        earlier = [one for one in _attempts_for(planning, newest.stage, digest) if one.attempt < newest.attempt]
+        _judge(planning, newest.stage, earlier)
+
+
+def _attempts_for(planning: Planning, stage: StageName, digest: str | None) -> list[AttemptObservation]:
+    return [attempt for attempt in planning.attempts(stage) if _is_for(planning, attempt, digest)]
+
+
+def _judge(planning: Planning, stage: StageName, attempts: list[AttemptObservation]) -> None:
+    """Say of a stage what the last of these attempts came to; older generations' failures are forgiven."""
     last = attempts[-1] if attempts else None
     if last is None or last.generation != planning.generation or not planning.counts(last):
         planning.update(stage, state=StageState.PENDING, eta=None, message="")

@@ -22,6 +22,7 @@ def stop_everything(planning: Planning) -> None:
     """The job has failed: nothing that was just decided begins, and what runs saves and stops."""
     planning.actions.clear()
     for stage in StageName:
+        planning.stop_revived(stage)
         running = planning.running(stage)
         if running is not None:
             follow_running(planning, stage)

@@ -7,7 +7,7 @@ from paft_api.conditions import CHILDREN_REFUSED, REPORT_IGNORED
 from paft_api.spec import PaftJob
 from paft_api.status import Condition, ConditionType, PaftJobStatus
 from paft_operator.cluster.cluster_host import ClusterHost
-from paft_operator.cluster.errors import ApiError, ClusterError, ForeignObject, Outdated
+from paft_operator.cluster.errors import ApiError, ClusterError, ForeignObject, JobSetMissing, Outdated
 from paft_operator.cluster.event_recorder import EventRecorder
 from paft_operator.cluster.index import Index, KnownJob
 from paft_operator.cluster.live_objects import LiveObjects
@@ -15,8 +15,10 @@ from paft_operator.observing.attempts import ignored_reports, observe
 from paft_operator.observing.children import AttemptChildren, Children, children_of
 from paft_operator.observing.freshness import conclusions
 from paft_operator.observing.lost_pods import seconds_until_lost
-from paft_operator.observing.records import JobKey, PaftJobRecord
-from paft_operator.planner.actions import Action, Event, Plan, StartAttempt
+from paft_operator.observing.missing_pods import seconds_until_missing
+from paft_operator.observing.records import AttemptKey, JobKey, PaftJobRecord
+from paft_operator.planner.actions import Action, Event, Plan
+from paft_operator.planner.observation import QueueReason
 from paft_operator.planner.plan import plan
 from paft_operator.reconciling.job_documents import SpecInvalid, read_job, status_of_invalid_spec
 from paft_operator.reconciling.status_writer import StatusWriter
@@ -24,6 +26,8 @@ from paft_operator.serving.metrics import Metrics
 
 _UNHEARD_SECONDS = 10.0
 """Time after a Job's end for which the last words of a pod that is gone are waited for."""
+_QUEUE_SECONDS = 15.0
+"""How often a queue is asked why something waits."""
 
 
 class Reconciler:
@@ -61,6 +65,8 @@ class Reconciler:
             await self._tell_invalid(record, error)
             return None
         children = await self._checked_children(known, record, job)
+        queued = _queued(children) if job.spec.scheduling.queue_name is not None else []
+        reasons = await self._queue_reasons(record, children, queued)
         now = _now()
         observed = observe(
             job,
@@ -68,6 +74,7 @@ class Reconciler:
             now,
             retry_token=record.retry_token,
             output_in_use_by=self._index.output_in_use_by(record),
+            queue_reasons=reasons,
         )
         planned = plan(job, observed, now, first_retry_seconds=self._first_retry_seconds)
         try:
@@ -79,7 +86,13 @@ class Reconciler:
         wait = await self._statuses.write(record, job.status, planned.status)
         if wait is None:
             self._tell(record, job.status, planned.status, (*planned.events, *_about_reports(record.uid, children)))
-        return _earliest(wait, planned.requeue_after, seconds_until_lost(children, now))
+        return _earliest(
+            wait,
+            planned.requeue_after,
+            seconds_until_lost(children, now),
+            seconds_until_missing(children, now),
+            _QUEUE_SECONDS if queued else None,
+        )
 
     def _forget(self, key: JobKey) -> None:
         self._statuses.forget(key)
@@ -104,15 +117,27 @@ class Reconciler:
                     raise Outdated(f"a pod of {one.attempt.stage} attempt {one.attempt.attempt} is gone unheard")
                 known.checked.add(one)
 
+    async def _queue_reasons(
+        self, record: PaftJobRecord, children: Children, queued: Sequence[AttemptKey]
+    ) -> dict[AttemptKey, QueueReason]:
+        """Workloads are not watched, but read as long as something waits."""
+        found: dict[AttemptKey, QueueReason] = {}
+        for key in queued:
+            job, job_set = children[key].job, self._live.job_set_of(record.key, record.uid, key)
+            assert job is not None
+            reason = await self._live.queue_reason(record.namespace, job_set.uid if job_set is not None else job.uid)
+            if reason is not None:
+                found[key] = reason
+        return found
+
     async def _apply(self, record: PaftJobRecord, job: PaftJob, actions: Sequence[Action]) -> None:
         if not actions:
             return
-        if any(isinstance(action, StartAttempt) for action in actions):
-            await self._require_current(record)
+        await self._require_current(record)
         await self._host.apply(job, actions)
 
     async def _require_current(self, record: PaftJobRecord) -> None:
-        """Nothing begins from an old status: a former leader's, or that of a list that came late."""
+        """Nothing begins or ends from an old spec or status: a former leader's, or that of a watch that is behind."""
         live = await self._live.paft_job(record.key)
         if live is None or (live.uid, live.version) != (record.uid, record.version):
             raise Outdated(f"PaftJob {record.name} has changed meanwhile")
@@ -140,6 +165,15 @@ class Reconciler:
             self._events.record(record, event)
 
 
+def _queued(children: Children) -> list[AttemptKey]:
+    """Attempts that a queue holds back."""
+    return [
+        key
+        for key, attempt in children.items()
+        if attempt.job is not None and attempt.job.is_active and attempt.job.admitted_at is None
+    ]
+
+
 def _about_reports(job_uid: str, children: Children) -> list[Event]:
     return [
         Event(
@@ -153,7 +187,7 @@ def _about_reports(job_uid: str, children: Children) -> list[Event]:
 
 def _is_refusal(error: ClusterError) -> bool:
     """Whether somebody has to do something before what is missing can be created."""
-    return isinstance(error, ForeignObject) or (isinstance(error, ApiError) and error.is_refusal)
+    return isinstance(error, ForeignObject | JobSetMissing) or (isinstance(error, ApiError) and error.is_refusal)
 
 
 def _with_refusal(

@@ -15,6 +15,7 @@ from paft_operator.cluster.watching import SELECTOR, WATCHED
 from paft_operator.observing.records import (
     JobKey,
     JobRecord,
+    JobSetRecord,
     PaftJobRecord,
     PodRecord,
     Record,
@@ -27,8 +28,11 @@ logger = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 30.0
+_SECOND_LISTS_SECONDS = 10.0
+"""After watches have begun; by then kopf has listed as well."""
 _KINDS: dict[str, tuple[type[Record], ...]] = {
     "paftjobs": (PaftJobRecord,),
+    "jobsets": (JobSetRecord,),
     "jobs": (JobRecord,),
     "pods": (PodRecord,),
     "configmaps": (RunSpecRecord, ReportRecord),
@@ -36,38 +40,53 @@ _KINDS: dict[str, tuple[type[Record], ...]] = {
 
 
 class Resync:
-    """`namespaces`: those to list; none for all."""
+    """`resources`: what to list. `namespaces`: those to list; none for all."""
 
     def __init__(
-        self, client: ApiClient, index: Index, queue: WorkQueue[JobKey], *, namespaces: Sequence[str], interval: float
+        self,
+        client: ApiClient,
+        index: Index,
+        queue: WorkQueue[JobKey],
+        *,
+        resources: Sequence[Resource],
+        namespaces: Sequence[str],
+        interval: float,
     ) -> None:
         self._client = client
         self._index = index
         self._queue = queue
+        self._resources = tuple(resources)
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
         self._interval = interval
 
-    async def run(self, first_lists: asyncio.Event) -> None:
-        """List everything now and then; sets `first_lists` once that has succeeded for the first time."""
-        failures = 0
+    async def run(self, first_lists: asyncio.Event, watching: asyncio.Event) -> None:
+        """List everything now and then; sets `first_lists` once that has succeeded for the first time.
+
+        Once more soon after `watching`: what was deleted between the first lists and kopf's own, no watch tells.
+        """
+        failures, is_second = 0, False
         while True:
             try:
-                await self.list_all()
+                await self.list_all(only_news=is_second)
             except ClusterError as error:
                 failures += 1
                 logger.error("could not list everything: %s", error)
                 pause = min(_RETRY_SECONDS * 2.0 ** (failures - 1), _LONGEST_RETRY_SECONDS)
                 await asyncio.sleep(max(pause, error.retry_after))
             else:
-                failures = 0
+                failures, is_second = 0, not first_lists.is_set()
                 first_lists.set()
-                await asyncio.sleep(self._interval)
+                if is_second:
+                    await watching.wait()
+                await asyncio.sleep(min(_SECOND_LISTS_SECONDS, self._interval) if is_second else self._interval)
 
-    async def list_all(self) -> None:
-        """List everything once. PaftJobs that may not be where they should be are queued."""
-        for resource in WATCHED:
+    async def list_all(self, *, only_news: bool = False) -> None:
+        """List everything once. PaftJobs of which something is news are queued, and others that have not ended."""
+        for resource in self._resources:
             for namespace in self._namespaces:
                 await self._list(resource, namespace)
+        if only_news:
+            return
         for key in self._index.job_keys():
             known = self._index.known(key)
             if known is not None and known.paft_job is not None and not known.paft_job.has_ended:

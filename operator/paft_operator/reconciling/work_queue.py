@@ -23,6 +23,8 @@ class WorkQueue(Generic[Key]):
         self._failures: dict[Key, int] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._wake_up = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
 
     def __len__(self) -> int:
         """Keys that could be handed out now."""
@@ -33,6 +35,7 @@ class WorkQueue(Generic[Key]):
         if key in self._waiting:
             return
         self._waiting.add(key)
+        self._drained.clear()
         if key not in self._in_work:
             self._ready.append(key)
             self._wake_up.set()
@@ -83,6 +86,12 @@ class WorkQueue(Generic[Key]):
         if key in self._waiting:
             self._ready.append(key)
             self._wake_up.set()
+        elif not (self._waiting or self._in_work):
+            self._drained.set()
+
+    async def drained(self) -> None:
+        """Wait until no key waits and none is in work; those that are to be added later do not count."""
+        await self._drained.wait()
 
     def _add_due(self, key: Key) -> None:
         del self._timers[key]

@@ -11,6 +11,7 @@ from benchmarks.operator_load.changes import (
     ChangeKind,
     Expected,
     ending,
+    is_unfinished,
     progressing,
     transitions_between,
 )
@@ -18,7 +19,7 @@ from benchmarks.operator_load.training_jobs import TrainingJob, in_training, paf
 
 from paft_api.spec import PaftJob
 from paft_api.stages import StageName
-from paft_api.status import Phase
+from paft_api.status import Phase, StageState
 from paft_operator.cluster.resources import CONFIG_MAPS, JOBS
 from paft_operator.observing.parsing import pod_record
 
@@ -77,6 +78,20 @@ def test_progress_alternates_between_the_arms_and_goes_on_from_what_is_known(job
         Expected(stage=StageName.PREFERENCE, step=6),
         Expected(stage=StageName.SFT, step=7),
     ]
+
+
+def test_jobs_of_which_an_arm_has_ended_or_soon_will_are_left_alone(job: PaftJob) -> None:
+    assert job.status is not None
+
+    def changed(**fields: object) -> PaftJob:
+        stages = [one.model_copy(update=fields) if one.name is StageName.SFT else one for one in job.status.stages]
+        return job.model_copy(update={"status": job.status.model_copy(update={"stages": tuple(stages)})})
+
+    assert is_unfinished(job)
+    assert is_unfinished(changed(step=TOTAL_STEPS - 1))
+    assert not is_unfinished(changed(step=TOTAL_STEPS))
+    assert not is_unfinished(changed(state=StageState.SUCCEEDED))
+    assert not is_unfinished(new_job())
 
 
 def test_a_stage_ends_with_its_report_its_pod_and_its_job(job: PaftJob) -> None:

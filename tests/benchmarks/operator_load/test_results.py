@@ -4,7 +4,7 @@ from io import StringIO
 
 import pytest
 from benchmarks.measurements import WIDTH, Measurement
-from benchmarks.operator_load.operator_run import observed_jobs
+from benchmarks.operator_load.operator_run import observed_jobs, pause_until_next_look
 from benchmarks.operator_load.outcome import Outcome
 from benchmarks.operator_load.request_counts import Request
 from benchmarks.operator_load.results import (
@@ -39,13 +39,14 @@ RUN = LoadRun(
         Request("get", "jobs", 200): 10,
     },
     cpu_seconds=4.0,
+    server_cpu_seconds=9.0,
     resident_megabytes=100.0,
     peak_megabytes=120.0,
     load_average=2.5,
 )
 
 
-RESTART = Restart(seconds=5.0, cpu_seconds=3.0, writes=0, peak_megabytes=110.0, load_average=1.0)
+RESTART = Restart(seconds=5.0, cpu_seconds=3.0, writes=0, peak_megabytes=110.0, first_change=2.0, load_average=1.0)
 
 
 def changed(**fields: object) -> LoadRun:
@@ -139,3 +140,9 @@ def test_paftjobs_of_all_phases_are_observed() -> None:
 
 def test_what_the_driver_saw_arrives_whole() -> None:
     assert Outcome.from_json(SEEN.to_json()) == SEEN
+
+
+def test_looks_at_metrics_are_few_until_the_end_is_near() -> None:
+    assert pause_until_next_look(100, 1000, 0.25) == pytest.approx(0.8 * 0.25 * 9)
+    assert pause_until_next_look(0, 1000, 0.25) == 5.0
+    assert pause_until_next_look(999, 1000, 5.0) == 0.1

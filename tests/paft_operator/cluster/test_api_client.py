@@ -126,7 +126,7 @@ def test_a_refusal_is_not_tried_again(with_answers: Any, status: int) -> None:
 
     async def use(client: ApiClient) -> tuple[ApiError, int]:
         with pytest.raises(ApiError) as caught:
-            await client.create(JOBS, "team-a", OBJECT)
+            await client.create(JOBS, OBJECT)
         return caught.value, 0
 
     (error, _), server = with_answers([(status, said, {})], use)
@@ -204,7 +204,7 @@ def test_nothing_is_written_by_who_does_not_lead(with_answers: Any) -> None:
     async def use(client: ApiClient) -> None:
         await client.get(JOBS, "team-a", "x")
         for write in (
-            client.create(JOBS, "team-a", OBJECT),
+            client.create(JOBS, OBJECT),
             client.apply(CONFIG_MAPS, OBJECT),
             client.merge(CONFIG_MAPS, "team-a", "x", {}),
             client.replace(CONFIG_MAPS, OBJECT),

@@ -71,11 +71,20 @@ def test_it_is_not_remembered_after_its_job() -> None:
     assert index.known(KEY) is None
 
 
-def test_what_a_queue_held_back_in_between_does_not_count() -> None:
-    index = _index(job_of(), stopped := ended_pod(143))
-    index.remove(replace(stopped, version=11))
+def test_it_is_forgotten_when_a_queue_holds_its_job_back() -> None:
+    index = _index(job_of(), LOST)
+    index.remove(replace(LOST, version=11))
 
     index.put(replace(job_of(admitted_at=None), version=12))
-    assert _pods(index) == []
     index.put(replace(job_of(admitted_at=later(60)), version=13))
+
+    assert _pods(index) == []
+
+
+def test_what_a_queue_deletes_is_not_remembered() -> None:
+    stopped = ended_pod(143)
+    index = _index(replace(job_of(admitted_at=None), version=12), stopped)
+
+    index.remove(replace(stopped, version=13))
+
     assert _pods(index) == []

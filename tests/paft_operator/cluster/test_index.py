@@ -49,6 +49,16 @@ def test_only_newer_versions_replace() -> None:
     assert list(_known(index).children.values()) == [newer]
 
 
+def test_an_echo_of_what_was_written_is_told_from_news() -> None:
+    index = Index()
+    assert not index.has_paft_job(KEY, 5)
+    index.put(paft_job(version=5))
+
+    assert [index.has_paft_job(KEY, version) for version in (4, 5, 6)] == [True, True, False]
+    index.remove(paft_job(version=7))
+    assert not index.has_paft_job(KEY, 5)
+
+
 def test_a_deleted_object_does_not_come_back() -> None:
     index = Index()
     job = job_of()

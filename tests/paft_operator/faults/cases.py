@@ -14,15 +14,15 @@ from tests.paft_operator.faults.watch_faults import FaultAt, FaultsNowAndThen, W
 
 WRITES = 72
 """No undisturbed life cycle has more writes; how much progress is told varies by a few."""
-EVENTS = 130
+EVENTS = 118
 """No undisturbed life cycle has more watch events; they vary by a few, too."""
 SURE = 0.85
 """Share of them that every life cycle gets to."""
 SHARE = 0.2
 """Share of calls, lists or events that meet a fault where faults are drawn."""
 
-STEADY: Mapping[str, object] = {"progress_interval": 0.05}
-"""Settings of operators that have to get by without a resync."""
+STEADY: Mapping[str, object] = {"progress_interval": 0.05, "first_retry_interval": 2.0}
+"""Settings of operators that have to get by without a resync. Undisturbed, they tell of the pause before a retry."""
 RESYNCING: Mapping[str, object] = STEADY | {"resync_interval": 1.0, "request_timeout": 1.0, "retry_longest": 2.0}
 """Settings where something is lost that nothing but a resync finds again."""
 LONG_LEASE: Mapping[str, object] = STEADY | {
@@ -140,7 +140,7 @@ def sampled_faults() -> list[Case]:
     """Each fault at one event, somewhere in the life cycle, and at many; three of each kind of bad answers."""
     random = Random("events")
     numbers = {fault: random.randint(1, int(SURE * EVENTS)) for fault in WatchFault}
-    single = [case for case in event_cases() if case.number == numbers[case.fault]]
+    single = [case for case in event_cases(1) if case.number == numbers[case.fault]]
     drawn = [case for case in drawn_cases(3) if not isinstance(case, StormCase) or case.key.split()[2] == "0"]
     return sorted([*single, *drawn], key=lambda case: len(case.settings))
 
@@ -155,19 +155,20 @@ def crash_cases(passes: int) -> Iterator[CrashCase]:
                 yield CrashCase(key=key, group=f"crash {moment} write", pace=pace, number=number, moment=moment)
 
 
-def event_cases() -> Iterator[EventCase]:
-    """Each fault at each event."""
+def event_cases(passes: int) -> Iterator[EventCase]:
+    """Each fault at each event; from one to the next, and from pass to pass, pods change their pace."""
     for number in range(1, EVENTS + 1):
-        for turn, fault in enumerate(WatchFault):
-            pace = _pace(number + turn)
-            yield EventCase(
-                key=f"event {fault} {number} {pace}",
-                group=f"one event: {fault}",
-                pace=pace,
-                settings=_settings(fault),
-                number=number,
-                fault=fault,
-            )
+        for place, fault in enumerate(WatchFault):
+            for turn in range(passes):
+                pace = _pace(number + place + turn)
+                yield EventCase(
+                    key=f"event {fault} {number} {pace} {turn}",
+                    group=f"one event: {fault}",
+                    pace=pace,
+                    settings=_settings(fault),
+                    number=number,
+                    fault=fault,
+                )
 
 
 def drawn_cases(seeds: int) -> Iterator[Case]:

@@ -82,10 +82,7 @@ class Lane:
         """Let all operators be there; one that has ended by itself is told of."""
         ended = [code for operator in self.operators if (code := operator.process.poll()) is not None]
         for operator in self.operators:
-            if operator.process.poll() is not None:
-                operator.start()
-        for operator in self.operators:
-            operator.wait_until_ready()
+            _make_ready(operator)
         return [f"the operator had ended with exit code {code}" for code in ended] if len(self.operators) == 1 else []
 
     def _restart(self) -> None:
@@ -130,6 +127,21 @@ class Lane:
         return [f"the operator has a fault: {line['message']}: {line['error']}" for line in lines]
 
 
+def _make_ready(operator: OperatorProcess, seconds: float = 60.0) -> None:
+    """Start it where it has ended; whoever lost an election may end once more."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if operator.process.poll() is not None:
+            operator.start()
+        try:
+            operator.wait_until_ready()
+        except TimeoutError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return
+
+
 @contextmanager
 def lane(
     control_plane: ControlPlane, directory: Path, *, operators: int = 1, settings: Mapping[str, object]
@@ -153,7 +165,7 @@ def lane(
             operator = OperatorProcess(proxy.kubeconfig, namespaces=[namespace], log_file=log_file, **own)
             made.operators.append(stack.enter_context(operator))
         for operator in made.operators:
-            operator.wait_until_ready()
+            _make_ready(operator)
         yield made
 
 

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 from hack.control_plane.client import Object
@@ -23,14 +23,15 @@ _FINISHED = ("Succeeded", "Failed")
 class Outcome:
     """All that is compared. `children`: whole manifests but for what the API server adds, without names of their own.
 
-    `changes`: per condition, phase and stage what it went through. `milestones`: the order of what was final.
+    `changes`: per condition, phase and stage what it went through. `milestones`: what was final, in its order, and
+    together what one status told of first.
     """
 
     created_jobs: list[str]
     pods: dict[str, int]
     children: dict[str, Object]
     changes: dict[str, list[Change]]
-    milestones: list[str]
+    milestones: list[list[str]]
     final: dict[str, Any]
     events: dict[str, int]
     backwards: list[str]
@@ -50,7 +51,7 @@ def compare(expected: Outcome, seen: Outcome, *, may_skip: Sequence[str]) -> lis
         *_difference("pods per attempt", expected.pods, seen.pods),
         *_differing_children(expected.children, seen.children),
         *_differing_changes(expected.changes, seen.changes, may_skip),
-        *_difference("order of milestones", expected.milestones, seen.milestones),
+        *_differing_milestones(expected.milestones, seen.milestones),
         *_difference("final status", expected.final, seen.final),
         *_surplus_events(expected.events, seen.events),
     ]
@@ -59,6 +60,16 @@ def compare(expected: Outcome, seen: Outcome, *, may_skip: Sequence[str]) -> lis
 def _difference(what: str, expected: object, seen: object) -> Iterator[str]:
     if expected != seen:
         yield f"{what}: expected {expected}, but there is {seen}"
+
+
+def _differing_milestones(expected: list[list[str]], seen: list[list[str]]) -> Iterator[str]:
+    """Those that were told at once have no order, and get that of the expected ones."""
+    order = list(chain.from_iterable(expected))
+    told: list[str] = []
+    for group in seen:
+        due = order[len(told) : len(told) + len(group)]
+        told += due if sorted(due) == sorted(group) else group
+    yield from _difference("order of milestones", order, told)
 
 
 def _differing_children(expected: dict[str, Object], seen: dict[str, Object]) -> Iterator[str]:
@@ -114,9 +125,9 @@ def _facts(status: Object) -> Iterator[tuple[str, Change]]:
         yield f"stage {stage['name']}", (f"{stage.get('attempt', 0)}/{stage.get('failures', 0)}", stage["state"])
 
 
-def milestones_of(statuses: Sequence[Object]) -> list[str]:
-    """What became final, in its order: conditions that are true or false, but those that only say what goes on now."""
-    told: list[str] = []
+def milestones_of(statuses: Sequence[Object]) -> list[list[str]]:
+    """What became final, per status: conditions that are true or false, but those that only say what goes on now."""
+    told: list[list[str]] = []
     before: set[str] = set()
     for status in statuses:
         now = {
@@ -124,7 +135,8 @@ def milestones_of(statuses: Sequence[Object]) -> list[str]:
             for one in status["conditions"]
             if one["status"] != "Unknown" and one["type"] not in ("Reconciling", "Stalled")
         }
-        told += sorted(now - before)
+        if now - before:
+            told.append(sorted(now - before))
         before = now
     return told
 

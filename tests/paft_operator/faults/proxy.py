@@ -27,6 +27,8 @@ from tests.paft_operator.faults.interference import Answer, ConnectionCut, Event
 from tests.paft_operator.faults.watch_streams import WatchStream
 from yarl import URL
 
+CLOSING_SECONDS = 0.1
+
 _Result = TypeVar("_Result")
 _PASSED_ON = ("Content-Type", "Accept")
 _GIVEN = ("Content-Type", "Retry-After")
@@ -121,8 +123,14 @@ class FaultProxy:
     async def _stop(self) -> None:
         for stream in self._streams:
             stream.end()
-        await self._session.close()
         await self._runner.cleanup()
+        await self._session.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        # Transports close in the loop's next turns.
+        await asyncio.sleep(CLOSING_SECONDS)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()

@@ -15,5 +15,7 @@ def chart_operator(control_plane: ControlPlane, log_file: Path, **settings: obje
         log_file=log_file,
         election=True,
         lease_namespace=NAMESPACE,
+        # From the end of the pod on: long enough that the state of waiting can be seen on a busy machine.
+        first_retry_interval=6,
         **settings,
     )

@@ -60,11 +60,25 @@ class Place:
 
     def change(self, spec: Object) -> Object:
         """Merge a change into the PaftJob's spec."""
-        return self.jobs.change({"spec": spec}, self.name)
+        return self._changed({"spec": spec})
 
     def ask_for_retry(self, token: str) -> None:
         """What `paft retry` does."""
-        self.jobs.change({"metadata": {"annotations": {"paft.dev/retry": token}}}, self.name)
+        self._changed({"metadata": {"annotations": {"paft.dev/retry": token}}})
+
+    def _changed(self, change: Object) -> Object:
+        """What is waited for after it, is waited for from this version on."""
+        return self.see(self.jobs.change(change, self.name))
+
+    def see(self, job: Object) -> Object:
+        """Wait until a version of a PaftJob is recorded."""
+        version = int(job["metadata"]["resourceVersion"])
+        return self.recorded.wait(
+            self.namespace,
+            job["metadata"]["name"],
+            lambda job: int(job["metadata"]["resourceVersion"]) >= version,
+            seconds=self.patience,
+        )
 
     def wait(self, is_met: Callable[[Object], object], *, name: str = "") -> Object:
         """Until the status says so; the PaftJob at that moment."""
@@ -78,13 +92,7 @@ class Place:
     def wait_for_phase(self, phase: str, *, name: str = "") -> Object:
         """Until status.phase is this, of the spec as it is then."""
         return self.recorded.wait(
-            self.namespace,
-            name or self.name,
-            lambda job: (
-                job.get("status", {}).get("phase") == phase
-                and job["status"]["observedGeneration"] == job["metadata"]["generation"]
-            ),
-            seconds=self.patience,
+            self.namespace, name or self.name, lambda job: _has_phase(job, phase), seconds=self.patience
         )
 
     def wait_for_stage(self, stage_name: str, state: str, *, attempt: int = 0, name: str = "") -> Object:
@@ -97,10 +105,10 @@ class Place:
         )
 
     def wait_for_progress(self, stage_name: str, *, attempt: int = 1, name: str = "") -> Object:
-        """Until an attempt has told a step; the PaftJob."""
+        """Until an attempt has told how long it will take; steps of earlier ones stay. The PaftJob."""
         return self.wait(
             lambda status: (
-                stage(status, stage_name).get("step") is not None and stage(status, stage_name)["attempt"] == attempt
+                stage(status, stage_name).get("eta") is not None and stage(status, stage_name)["attempt"] == attempt
             ),
             name=name,
         )
@@ -137,7 +145,7 @@ class Place:
         deadline = time.monotonic() + self.patience
         while not is_met():
             assert time.monotonic() < deadline, f"{otherwise or 'it did not happen'}: {self.told()}"
-            time.sleep(0.2)
+            time.sleep(0.5)
 
     def told(self) -> str:
         """What the PaftJob and its Events say, for messages of failed tests."""
@@ -149,3 +157,17 @@ class Place:
         """Nothing that was ever said of these PaftJobs was wrong."""
         for name in self.recorded.names(self.namespace):
             require_truthful(self.recorded.versions(self.namespace, name))
+
+
+def _has_phase(job: Object, phase: str) -> bool:
+    status = job.get("status", {})
+    if status.get("observedGeneration") != job["metadata"]["generation"]:
+        return False
+    is_over = status["phase"] == "Failed" and status.get("retryToken") == _wish(job)
+    assert phase != "Succeeded" or not is_over, f"it has failed: {status}"
+    return bool(status["phase"] == phase)
+
+
+def _wish(job: Object) -> str | None:
+    wish: str | None = job["metadata"].get("annotations", {}).get("paft.dev/retry")
+    return wish

@@ -38,6 +38,17 @@ def by_index(*scripts: Script) -> Script:
     return lambda pod: scripts[pod.completion_index](pod)
 
 
+def after(gate: threading.Event, script: Script) -> Script:
+    """Pending until the gate is open."""
+
+    def waiting(pod: PlayedPod) -> Steps:
+        while not gate.is_set():
+            yield 0.05
+        yield from script(pod)
+
+    return waiting
+
+
 def exiting(exit_code: int, *, message: str = "", reason: str = "", seconds: float = 0.0) -> Script:
     """Run, then exit, with a termination message or none."""
     end = ContainerEnd(exit_code=exit_code, message=message, reason=reason)

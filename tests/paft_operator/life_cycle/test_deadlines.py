@@ -46,11 +46,11 @@ def test_time_without_running_pods_is_not_running_time(place: Place) -> None:
 
 def test_suspended_time_is_not_pending_time(place: Place) -> None:
     place.play(unschedulable_until_deleted, "prepare", 1)
-    place.create(pendingDeadlineSeconds=3)
+    place.create(pendingDeadlineSeconds=12)
     place.wait_for_stage("prepare", "Running")
     place.change({"runPolicy": {"suspend": True}})
-    place.wait_for_stage("prepare", "Stopped")
-    time.sleep(4)
+    place.wait_for_phase("Suspended")
+    time.sleep(14)
     place.change({"runPolicy": {"suspend": False}})
     job = place.wait_for_phase("Succeeded")
 
@@ -60,12 +60,12 @@ def test_suspended_time_is_not_pending_time(place: Place) -> None:
 def test_time_in_a_queue_is_not_pending_time(place: Place) -> None:
     """A queue controller suspends a Job until it has room for it."""
     place.play(unschedulable_until_deleted, "prepare", 1)
-    place.create(pendingDeadlineSeconds=4)
+    place.create(pendingDeadlineSeconds=12)
     place.wait_for_stage("prepare", "Running")
     _hold_back(place, "prepare", suspend=True)
     queued = place.wait(lambda status: condition(status, "Queued").get("status") == "True")
     place.play(play(), "prepare", 1)
-    time.sleep(5)
+    time.sleep(14)
     _hold_back(place, "prepare", suspend=False)
     job = place.wait_for_phase("Succeeded")
 

@@ -1,11 +1,13 @@
 """What goes with a PaftJob, and what goes before it: deletion, and ttlSecondsAfterFinished."""
 
+import threading
 import time
 
 import pytest
 from hack.control_plane.client import CONFIG_MAP, POD
 from tests.paft_operator.cluster_jobs import PAFT_JOB, stage
 from tests.paft_operator.life_cycle.place import Place
+from tests.paft_operator.life_cycle.scripts import after
 from tests.paft_operator.played_stages import failing_stage
 from tests.paft_operator.played_stages import stage as play
 
@@ -74,9 +76,12 @@ def test_children_go_after_their_time_and_the_job_stays(place: Place) -> None:
 
 
 def test_children_of_a_failed_job_go_after_what_runs_has_saved(place: Place) -> None:
-    place.play(failing_stage(Cause.DIVERGED, seconds=1.0), "preference")
+    gate = threading.Event()
+    place.play(after(gate, failing_stage(Cause.DIVERGED)), "preference")
     place.play(play(600, save_seconds=2.0), "sft")
     place.create(ttlSecondsAfterFinished=0)
+    place.wait_for_progress("sft")
+    gate.set()
     place.wait_for_phase("Failed")
     stopped = place.wait_for_stage("sft", "Stopped")
 

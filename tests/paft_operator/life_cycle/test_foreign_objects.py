@@ -1,10 +1,11 @@
 """Objects that have the names of ours, and rights or room that are missing: said, left alone, and got over."""
 
 import threading
+import time
 
 import pytest
 from hack.control_plane.client import CONFIG_MAP, JOB, Kind, Object
-from tests.paft_operator.cluster_jobs import ROLE, SERVICE, condition, stage
+from tests.paft_operator.cluster_jobs import ROLE, ROLE_BINDING, SERVICE, condition, stage
 from tests.paft_operator.life_cycle.place import Place
 from tests.paft_operator.life_cycle.scripts import held
 from tests.played_pods import running_until_deleted
@@ -65,6 +66,8 @@ def test_a_quota_that_is_used_up_is_told_and_got_over(place: Place) -> None:
     place.create()
     job = place.wait(lambda status: condition(status, "Reconciling").get("reason") == "ChildrenRefused")
     assert "exceeded quota: none, requested: count/jobs.batch=1" in condition(job, "Reconciling")["message"]
+    # All that its own status gives rise to is over then: only trying again gets over it.
+    time.sleep(1)
 
     place.kubernetes.delete(QUOTA, "none", place.namespace)
     place.wait_for_phase("Succeeded")
@@ -106,3 +109,31 @@ def test_an_attempt_that_was_stopped_is_not_said_to_run_where_the_next_one_is_re
     assert "tolerationSeconds" in condition(job, "Reconciling")["message"]
     place.change({"trainer": {"tolerations": None}})
     place.wait_for_phase("Succeeded")
+
+
+def test_a_field_that_no_pod_has_is_told_and_got_over(place: Place) -> None:
+    """It would else vanish without a word."""
+    place.create(lambda spec: spec.setdefault("trainer", {}).update(podTemplate={"spec": {"hostNetwrk": True}}))
+    job = place.wait(lambda status: condition(status, "Reconciling").get("reason") == "ChildrenRefused")
+
+    assert 'unknown field "spec.template.spec.hostNetwrk"' in condition(job, "Reconciling")["message"]
+    place.change({"trainer": {"podTemplate": None}})
+    place.wait_for_phase("Succeeded")
+
+
+def test_what_a_start_has_left_serves_the_spec_as_it_is_then(place: Place) -> None:
+    """Everything but the Job was made for the attempt's own account."""
+    metadata = {"name": place.name_of("prepare"), "namespace": place.namespace}
+    place.kubernetes.create({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, **SPECS[JOB]})
+    place.create()
+    place.wait(lambda status: condition(status, "Reconciling").get("reason") == "ChildrenRefused")
+    account = {"apiVersion": "v1", "kind": "ServiceAccount"}
+    place.kubernetes.create(account | {"metadata": metadata | {"name": "theirs"}})
+    place.change({"trainer": {"serviceAccountName": "theirs"}})
+    # What was decided for the spec before may be on its way until then.
+    place.wait(lambda status: status["observedGeneration"] == 2)
+    place.kubernetes.delete(JOB, metadata["name"], place.namespace)
+    place.wait_for_phase("Succeeded")
+
+    binding = place.kubernetes.get(ROLE_BINDING, metadata["name"], place.namespace)
+    assert [one["name"] for one in binding["subjects"]] == ["theirs"]

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 IS_CAMPAIGN = "PAFT_CAMPAIGN" in os.environ
 CASES = 1000 if IS_CAMPAIGN else 100
 BATCH = 10
-QUIET_SECONDS = 0.4
+QUIET_SECONDS = 0.5
 MOST_STATUSES = 12
 """Statuses of one spec until it is settled; a loop would write more."""
 
@@ -46,7 +46,7 @@ def _try(place: Place, number: int, name: str) -> None:
     place.play(running_until_deleted, name=name)
     good = good_spec(name)
     spec = mutated.applied_to(good)
-    place.jobs.create(_job(name, good))
+    place.see(place.jobs.create(_job(name, good)))
     at_first = _settled(place, name)
     if not _is_taken(place, mutated, name, spec):
         assert _settled(place, name) == at_first
@@ -59,7 +59,7 @@ def _try(place: Place, number: int, name: str) -> None:
         assert _settled(place, name) == at_first
     _delete(place, name)
     if IS_CAMPAIGN or not number % 2:
-        place.jobs.create(_job(name, spec))
+        place.see(place.jobs.create(_job(name, spec)))
         assert _settled(place, name) == told
         _delete(place, name)
 
@@ -87,7 +87,9 @@ def _refusal(place: Place, name: str, spec: Object) -> ApiException | None:
 def _replace(place: Place, name: str, spec: Object) -> None:
     """Whatever its status has become meanwhile."""
     change: Any = [{"op": "replace", "path": "/spec", "value": spec}]
-    place.kubernetes.patch(PAFT_JOB, name, place.namespace, change, content_type="application/json-patch+json")
+    place.see(
+        place.kubernetes.patch(PAFT_JOB, name, place.namespace, change, content_type="application/json-patch+json")
+    )
 
 
 def _require_verdict(told: Object) -> None:
@@ -117,10 +119,11 @@ def _settled(place: Place, name: str) -> Object:
 
 
 def _require_no_loop(place: Place, name: str) -> None:
-    newest = place.jobs.get(name)["metadata"]
+    versions = place.recorded.versions(place.namespace, name)
+    newest = versions[-1]["metadata"]
     statuses = [
         one
-        for one in place.recorded.versions(place.namespace, name)
+        for one in versions
         if (one["metadata"]["uid"], one["metadata"]["generation"]) == (newest["uid"], newest["generation"])
     ]
     assert len(statuses) <= MOST_STATUSES, f"{len(statuses)} statuses"
@@ -128,17 +131,19 @@ def _require_no_loop(place: Place, name: str) -> None:
 
 def _essence(place: Place, name: str) -> Object | None:
     """Status, Jobs and RunSpec without times, numbers and uids; None before the spec has been observed."""
-    job = place.jobs.get(name)
+    job = place.recorded.versions(place.namespace, name)[-1]
     status = job.get("status", {})
-    jobs = place.jobs.jobs(name)
     if status.get("observedGeneration") != job["metadata"]["generation"]:
         return None
+    uid = job["metadata"]["uid"]
+    jobs = [one for one in place.jobs.jobs(name) if one["metadata"]["ownerReferences"][0]["uid"] == uid]
     running = {f"{name}-{one['name']}-{one['attempt']}" for one in status["stages"] if one["state"] == "Running"}
-    if (
-        condition(job, "Reconciling")["reason"] != "ChildrenRefused"
-        and {one["metadata"]["name"] for one in jobs} != running
-    ):
+    is_refused = condition(job, "Reconciling")["reason"] == "ChildrenRefused"
+    if not is_refused and {one["metadata"]["name"] for one in jobs} != running:
         # One is still stopping, or about to begin.
+        return None
+    if any(one["spec"].get("suspend") for one in jobs) and condition(job, "Queued").get("status") != "True":
+        # That it waits in a queue is told once its Job has been seen.
         return None
     return {
         "phase": status["phase"],
@@ -178,7 +183,7 @@ def _neutral(text: str) -> str:
 
 def _delete(place: Place, name: str) -> None:
     place.jobs.delete(name)
-    place.eventually(lambda: place.jobs.children(name=name) == [])
+    place.eventually(lambda: place.kubernetes.find(PAFT_JOB, name, place.namespace) is None)
 
 
 def _job(name: str, spec: Object) -> Object:

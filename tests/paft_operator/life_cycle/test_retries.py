@@ -1,12 +1,13 @@
 """What is tried again: by itself, and when it is asked for."""
 
+import threading
 import time
 
 import pytest
 from hack.control_plane.client import JOB
 from tests.paft_operator.cluster_jobs import condition, stage
 from tests.paft_operator.life_cycle.place import Place
-from tests.paft_operator.life_cycle.scripts import acting
+from tests.paft_operator.life_cycle.scripts import acting, after
 from tests.paft_operator.played_stages import failing_stage
 from tests.paft_operator.played_stages import stage as play
 from tests.played_pods import PlayedPod
@@ -66,9 +67,12 @@ def test_a_disruption_without_a_new_checkpoint_counts(place: Place) -> None:
 
 
 def test_a_permanent_failure_stops_the_other_arm_after_it_has_saved(place: Place) -> None:
-    place.play(failing_stage(Cause.DIVERGED, seconds=1.0), "preference")
+    gate = threading.Event()
+    place.play(after(gate, failing_stage(Cause.DIVERGED)), "preference")
     place.play(play(600, save_seconds=0.5), "sft")
     place.create()
+    place.wait_for_progress("sft")
+    gate.set()
     place.wait_for_phase("Failed")
     job = place.wait_for_stage("sft", "Stopped")
 
@@ -78,9 +82,11 @@ def test_a_permanent_failure_stops_the_other_arm_after_it_has_saved(place: Place
 
 
 def test_a_retry_is_acted_on_once_per_value(place: Place) -> None:
-    place.play(failing_stage(Cause.DIVERGED), "preference")
+    gate = threading.Event()
+    place.play(after(gate, failing_stage(Cause.DIVERGED)), "preference")
     place.create(backoffLimit=0)
     place.wait_for_stage("sft", "Succeeded")
+    gate.set()
     failed = place.wait_for_phase("Failed")
 
     place.ask_for_retry("one")

@@ -1,5 +1,7 @@
 """runPolicy.suspend: arms save and stop, nothing starts, and what is finished stays."""
 
+import json
+
 import pytest
 from hack.control_plane.client import CONFIG_MAP, JOB
 from tests.paft_operator.cluster_jobs import condition, stage
@@ -24,7 +26,7 @@ def test_suspension_saves_and_resumption_goes_on_without_counting(place: Place) 
     place.wait_for_stage("sft", "Stopped")
     job = place.wait_for_phase("Suspended")
     report = place.kubernetes.get(CONFIG_MAP, f"{place.name_of('sft')}-report", place.namespace)
-    assert '"state": "Stopped"' in report["data"]["report.json"]
+    assert json.loads(report["data"]["report.json"])["state"] == "Stopped"
     assert place.children(JOB) == ["Job preference-1", "Job prepare-1"]
     assert condition(job, "Suspended")["status"] == "True"
 

@@ -6,6 +6,7 @@ change of the builders, and read the difference: it is what clusters will get.
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from paft_api.spec import PaftJob
 from paft_api.stages import StageName
 from paft_operator.manifests.attempt_objects import attempt_objects
 from paft_operator.manifests.settings import Manifest, ManifestSettings
+from paft_operator.manifests.workload import workload
 from paft_operator.planner.actions import StartAttempt
 
 FOLDER = Path(__file__).parent / "situations"
@@ -27,8 +29,15 @@ ATTEMPTS = {
     "secret_and_endpoint": 1,
     "pod_template": 1,
     "third_attempt_of_a_long_name": 3,
+    "queued": 1,
+    "job_sets": 2,
 }
 """Number of the attempt in each situation."""
+
+WITH_JOB_SETS = {"job_sets", "both_arms_at_once"}
+"""Situations in which JobSet is installed."""
+TOGETHER = "both_arms_at_once"
+"""The situation in which both arms start together; its one file is their JobSet."""
 
 SETTINGS = ManifestSettings(trainer_image="registry.example.com/paft/trainer:0.1.0")
 DIGESTS = {
@@ -64,7 +73,23 @@ def start_of(stage: StageName, attempt: int) -> StartAttempt:
 
 def objects_of(situation: str, stage: StageName) -> tuple[Manifest, ...]:
     """What the builders make."""
-    return attempt_objects(job_of(situation), start_of(stage, ATTEMPTS[situation]), SETTINGS)
+    return attempt_objects(job_of(situation), start_of(stage, ATTEMPTS[situation]), settings_of(situation))
+
+
+def settings_of(situation: str) -> ManifestSettings:
+    """Of the installation."""
+    return replace(SETTINGS, has_job_sets=situation in WITH_JOB_SETS)
+
+
+def set_of_both_arms() -> tuple[Manifest, ...]:
+    """What the builders make where both arms start together, in different attempts."""
+    starts = [start_of(StageName.SFT, 2), start_of(StageName.PREFERENCE, 1)]
+    return (workload(job_of(TOGETHER), starts, settings_of(TOGETHER)),)
+
+
+def expected_set() -> tuple[Manifest, ...]:
+    """What the file says."""
+    return tuple(yaml.safe_load_all(_SET_FILE.read_text(encoding="utf-8")))
 
 
 def expected(situation: str, stage: StageName) -> tuple[Manifest, ...]:
@@ -80,6 +105,9 @@ def _adapter(stage: StageName) -> AdapterReference:
 
 def _file(situation: str, stage: StageName) -> Path:
     return FOLDER / situation / f"{stage}.yaml"
+
+
+_SET_FILE = FOLDER / TOGETHER / "job_set.yaml"
 
 
 class _ReadableDumper(yaml.SafeDumper):
@@ -100,9 +128,14 @@ def main(arguments: list[str]) -> int:
     """Write every file."""
     assert arguments == ["--write"], "usage: python -m tests.paft_operator.manifests.golden --write"
     for situation, stage in SITUATIONS:
-        text = yaml.dump_all(objects_of(situation, stage), Dumper=_ReadableDumper, sort_keys=False, width=120)
-        _file(situation, stage).write_text(text, encoding="utf-8")
+        _write(_file(situation, stage), objects_of(situation, stage))
+    _write(_SET_FILE, set_of_both_arms())
     return 0
+
+
+def _write(path: Path, objects: tuple[Manifest, ...]) -> None:
+    text = yaml.dump_all(objects, Dumper=_ReadableDumper, sort_keys=False, width=120)
+    path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,12 +21,12 @@ COMMON = ["ConfigMap", "ConfigMap", "ServiceAccount", "Role", "RoleBinding", "Jo
     ("stage", "kinds"),
     [
         (StageName.PREPARE, COMMON),
-        (StageName.SFT, ["Service", *COMMON]),
-        (StageName.PREFERENCE, ["Service", *COMMON]),
+        (StageName.SFT, ["ConfigMap", "Service", *COMMON[1:]]),
+        (StageName.PREFERENCE, ["ConfigMap", "Service", *COMMON[1:]]),
         (StageName.MERGE, COMMON),
     ],
 )
-def test_the_job_comes_last(stage: StageName, kinds: list[str]) -> None:
+def test_the_run_spec_comes_first_and_the_job_last(stage: StageName, kinds: list[str]) -> None:
     objects = attempt_objects(job_of("defaults"), start_of(stage, 1), SETTINGS)
 
     assert [manifest["kind"] for manifest in objects] == kinds
@@ -80,7 +80,7 @@ def test_pods_are_told_where_their_things_are(stage: StageName) -> None:
     objects = attempt_objects(
         PaftJob.model_validate_json(json.dumps(complete_document())), start_of(stage, 1), SETTINGS
     )
-    pod = _only(objects, "Job")["spec"]["template"]["spec"]
+    pod = _pod_template(objects[-1])["spec"]
     container = pod["containers"][0]
     run_spec_map, report_map = [manifest for manifest in objects if manifest["kind"] == "ConfigMap"]
 
@@ -110,6 +110,13 @@ def test_no_manifest_holds_a_credential(stage: StageName) -> None:
         name: (["name", "valueFrom"], ["secretKeyRef"])
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
     }
+
+
+def _pod_template(workload: Manifest) -> Any:
+    if workload["kind"] == "JobSet":
+        (replicated_job,) = workload["spec"]["replicatedJobs"]
+        return replicated_job["template"]["spec"]["template"]
+    return workload["spec"]["template"]
 
 
 def _only(objects: tuple[Manifest, ...], kind: str) -> Any:

@@ -1,5 +1,6 @@
 """Records as the watches would have them, with what a test does not care about filled in."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,7 +8,16 @@ from paft_api.causes import Cause
 from paft_api.report import Failure, Progress, ReportState, StageReport
 from paft_api.run_spec import StageIdentity, TerminationMessage
 from paft_api.stages import StageName
-from paft_operator.observing.records import JobRecord, JobState, PodRecord, ReportRecord, RunSpecRecord
+from paft_operator.manifests.names import job_name_in_set
+from paft_operator.observing.records import (
+    AttemptKey,
+    JobRecord,
+    JobSetRecord,
+    JobState,
+    PodRecord,
+    ReportRecord,
+    RunSpecRecord,
+)
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 JOB_UID = "paft-job-uid"
@@ -48,6 +58,26 @@ def job_of(
     }
     name = f"tiny-{stage}-{attempt}"
     return JobRecord(**common(stage, attempt, name, f"uid-{name}", JOB_UID), **(given | fields))
+
+
+def job_set_of(*attempts: AttemptKey) -> JobSetRecord:
+    """A JobSet of one pod per arm."""
+    name = "-".join(["tiny-set", *(str(attempt.attempt) for attempt in attempts)])
+    return JobSetRecord(
+        **common(*attempts[0], name, f"uid-{name}", JOB_UID),
+        attempts=attempts,
+        pods=(1,) * len(attempts),
+        state=JobState.ACTIVE,
+        finished_at=None,
+        admitted_at=NOW,
+        is_deleting=False,
+    )
+
+
+def job_in_set(job_set: JobSetRecord, attempt: AttemptKey, **fields: Any) -> JobRecord:
+    """The Job of an arm that a JobSet has created."""
+    name = job_name_in_set(job_set.name, attempt.stage)
+    return replace(job_of(*attempt, **fields), name=name, uid=f"uid-{name}", owner_uid=job_set.uid)
 
 
 def pod_of(stage: StageName = StageName.SFT, attempt: int = 1, *, index: int = 0, **fields: Any) -> PodRecord:

@@ -14,7 +14,7 @@ from tests.paft_operator.observing.records_of import (
     told_by_launcher,
 )
 
-from paft_api.causes import CAUSE_FACTS, Cause
+from paft_api.causes import CAUSE_FACTS, EXIT_STOPPED, Cause
 from paft_api.report import Failure
 from paft_operator.observing.failures import (
     MISSING_REFERENCE_REMEDY,
@@ -181,6 +181,13 @@ JOB_ALONE = {
         ),
         Cause.HOST_OOM,
     ),
+    "asked to stop, pods are gone": (
+        job_of(
+            state=JobState.FAILED,
+            message="Container trainer for pod team-a/x failed with exit code 143 matching FailJob rule at index 1",
+        ),
+        Cause.PREEMPTED,
+    ),
     "nothing is known": (job_of(state=JobState.FAILED, reason="BackoffLimitExceeded"), Cause.UNKNOWN),
 }
 
@@ -203,6 +210,14 @@ SEVERAL_PODS = {
     "PeerLost where there is nothing else": (
         [ended_pod(PEER_LOST, index=0), ended_pod(0, index=1)],
         Cause.PEER_LOST,
+    ),
+    "PeerLost before peers that were then asked to stop, in the same second": (
+        [ended_pod(PEER_LOST, index=0, at=10), ended_pod(EXIT_STOPPED, index=1, at=10)],
+        Cause.PEER_LOST,
+    ),
+    "somebody's stop before peers that were lost for it": (
+        [ended_pod(PEER_LOST, index=0, at=11), ended_pod(EXIT_STOPPED, index=1, at=10)],
+        Cause.PREEMPTED,
     ),
     "a disruption before everything": (
         [ended_pod(65, index=0, at=1), _disrupted("PreemptionByScheduler", index=1, at=50)],

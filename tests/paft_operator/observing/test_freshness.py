@@ -31,6 +31,7 @@ STOPPED = replace(SPEC, stopped="suspended", stopped_at=NOW)
 
 GONE = Conclusion(SFT, "")
 ENDED = Conclusion(SFT, job_of().uid)
+RUNS = Conclusion(SFT, job_of().uid, runs=True)
 
 SITUATIONS: dict[str, tuple[StageState, list[ChildRecord], list[Conclusion]]] = {
     "it runs": (StageState.RUNNING, [job_of(), SPEC], []),
@@ -46,6 +47,10 @@ SITUATIONS: dict[str, tuple[StageState, list[ChildRecord], list[Conclusion]]] = 
     "finished": (StageState.SUCCEEDED, [COMPLETE, SPEC], []),
     "finished, and its objects are gone": (StageState.SUCCEEDED, [], []),
     "waiting for the next attempt": (StageState.WAITING, [FAILED, SPEC, TOLD, ended_pod(87)], []),
+    "failed, and it seems to run": (StageState.WAITING, [job_of(), SPEC], [RUNS]),
+    "stopped, and it seems to run": (StageState.STOPPED, [job_of(), STOPPED], [RUNS]),
+    "failed for good, and it seems to run": (StageState.FAILED, [job_of(), SPEC], [RUNS]),
+    "stopped, and it is going": (StageState.STOPPED, [job_of(is_deleting=True), STOPPED], []),
 }
 
 
@@ -55,6 +60,14 @@ def test_conclusions(state: StageState, records: list[ChildRecord], expected: li
     status = PaftJobStatus(observed_generation=1, stages=(entry,))
 
     assert list(conclusions(status, children_of(JOB_UID, records), job_uid=JOB_UID, generation=1)) == expected
+
+
+def test_what_has_finished_and_seems_to_run_is_checked_before_a_new_spec_stops_it() -> None:
+    entry = StageStatus(name=StageName.SFT, state=StageState.SUCCEEDED, attempt=1, started_at=NOW)
+    status = PaftJobStatus(observed_generation=1, stages=(entry,))
+    children = children_of(JOB_UID, [job_of(), SPEC])
+
+    assert list(conclusions(status, children, job_uid=JOB_UID, generation=2)) == [RUNS]
 
 
 def test_earlier_attempts_are_settled() -> None:

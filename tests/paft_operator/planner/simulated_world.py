@@ -11,18 +11,22 @@ from paft_api.report import Progress, ReportState
 from paft_api.spec import PaftJob
 from paft_api.stages import ARMS, StageName
 from paft_api.status import ConditionType, PaftJobStatus, StageState
-from paft_operator.planner.actions import Action, DeleteChildren, StartAttempt
+from paft_operator.planner.actions import Action, DeleteChildren, Plan, StartAttempt
 from paft_operator.planner.observation import AttemptObservation, AttemptState, Observed
 from paft_operator.planner.plan import plan
 
 
 @dataclass
 class World:
-    """`published`: when each artifact was, by stage digest. `merges`: recipes that were published, in order."""
+    """`published`: when each artifact was, by stage digest. `merges`: recipes that were published, in order.
+
+    `together`: arms start as one JobSet, in which one that fails stops the other.
+    """
 
     now: datetime = START
     generation: int = 1
     suspended: bool = False
+    together: bool = False
     backoff_limit: int = 2
     status: PaftJobStatus = field(default_factory=PaftJobStatus)
     attempts: dict[tuple[StageName, int], AttemptObservation] = field(default_factory=dict)
@@ -51,11 +55,20 @@ class World:
 
     def tick(self, *, killed_after: int | None = None) -> None:
         """Observe, plan, apply, write the status; `killed_after`: end after so many actions, before the status."""
-        result = plan(
-            self.job, Observed(attempts=tuple(self.attempts.values()), retry_token=self.retry_token), self.now
+        observed = Observed(
+            attempts=tuple(self.attempts.values()),
+            retry_token=self.retry_token,
+            arms_start_together=self.together,
         )
-        for action in result.actions[:killed_after]:
-            self._apply(action)
+        result = plan(self.job, observed, self.now)
+        starts = [action for action in result.actions if isinstance(action, StartAttempt) and action.stage in ARMS]
+        if self.together and starts:
+            self._require_all_unfinished(result, starts)
+        actions = result.actions[:killed_after]
+        is_split = self.together and not all(start in actions for start in starts)
+        for action in actions:
+            if not (is_split and action in starts):
+                self._apply(action)
         if killed_after is None:
             self.status = result.status
 
@@ -94,6 +107,9 @@ class World:
             stage, attempt.attempt, state=ReportState.FAILED, generation=attempt.generation, progress=progress
         )
         self._end(replace(attempt, report=report, failure=failure(cause)), AttemptState.FAILED)
+        for other in ARMS if self.together and stage in ARMS else ():
+            if (running := self._running(other)) is not None:
+                self.attempts[other, running.attempt] = replace(running, stopping=True)
 
     def forget(self) -> None:
         """Attempts whose end the status has spoken of are not known any more."""
@@ -153,6 +169,10 @@ class World:
             admitted_at=self.now,
             running_since=self.now,
         )
+
+    def _require_all_unfinished(self, result: Plan, starts: list[StartAttempt]) -> None:
+        unfinished = [arm for arm in ARMS if result.status.stage(arm).state is not StageState.SUCCEEDED]
+        assert [start.stage for start in starts] == unfinished, "an arm starts without the other"
 
     def _require_unfinished(self, action: StartAttempt) -> None:
         if action.stage in ARMS:

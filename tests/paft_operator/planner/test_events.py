@@ -1,5 +1,6 @@
 """Each transition told once."""
 
+import pytest
 from tests.paft_operator.planner.situations import (
     failed,
     job,
@@ -13,6 +14,7 @@ from tests.paft_operator.planner.situations import (
 from paft_api.causes import Cause
 from paft_api.stages import ARMS, StageName
 from paft_operator.planner.actions import Plan
+from paft_operator.planner.observation import AttemptObservation
 
 PREPARE, SFT, PREFERENCE, MERGE = StageName
 PREPARED = succeeded(PREPARE)
@@ -75,6 +77,17 @@ def test_a_failure_is_told_of_the_attempt_that_failed_where_the_next_one_begins_
         "sft attempt 1 failed: HostOOM",
         "sft attempt 2 started",
     ]
+
+
+@pytest.mark.parametrize("second", [running(SFT, 2), succeeded(SFT, 2)])
+def test_a_failure_is_counted_and_told_though_status_never_heard_of_the_next_attempt(
+    second: AttemptObservation,
+) -> None:
+    """The operator ended after it had begun that attempt and before it wrote status."""
+    result = planned_in_turn(job(), (PREPARED, running(SFT)), (PREPARED, failed(SFT), second, running(PREFERENCE)))
+
+    assert result.status.stage(SFT).failures == 1
+    assert _told(result)[0][2].startswith("sft attempt 1 failed: HostOOM")
 
 
 def test_the_failure_of_the_job() -> None:

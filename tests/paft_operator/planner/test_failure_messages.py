@@ -20,7 +20,9 @@ def test_what_happened_and_what_to_do() -> None:
 
 
 def test_every_finding_is_a_line() -> None:
-    assert failure_message(_with_findings("bad", "worse")) == ("spec.field0: bad Mend it.\nspec.field1: worse Mend it.")
+    assert failure_message(_with_findings("bad", "worse")) == (
+        "spec.field0: bad. Mend it.\nspec.field1: worse. Mend it."
+    )
 
 
 def test_many_long_findings_are_shortened_alike_and_none_is_left_out() -> None:

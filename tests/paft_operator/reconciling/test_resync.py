@@ -14,6 +14,7 @@ from paft_api.stages import StageName
 from paft_operator.cluster.api_client import ApiClient
 from paft_operator.cluster.connection import Connection
 from paft_operator.cluster.index import Index
+from paft_operator.cluster.watching import watched
 from paft_operator.manifests.run_spec_config_map import run_spec_config_map
 from paft_operator.observing.records import JobKey
 from paft_operator.planner.actions import StartAttempt
@@ -50,7 +51,8 @@ def test_lists_fill_the_index_and_drop_what_is_gone(
     async def scenario() -> None:
         index, queue = Index(), WorkQueue[JobKey]()
         client = ApiClient(Connection(), timeout_seconds=20)
-        resync = Resync(client, index, queue, namespaces=[namespace], interval=60)
+        resources = watched(has_job_sets=False)
+        resync = Resync(client, index, queue, resources=resources, namespaces=[namespace], interval=60)
         try:
             await resync.list_all()
             assert {key.name: _children(index, key) for key in index.job_keys()} == {

@@ -121,3 +121,21 @@ def test_what_is_forgotten_does_not_come_back() -> None:
         assert queue.add_rate_limited("a") == pytest.approx(0.01)
 
     asyncio.run(scenario())
+
+
+def test_it_is_drained_when_no_key_waits_and_none_is_in_work() -> None:
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue()
+        queue.add_after("later", 60)
+        await queue.drained()
+        queue.add("a")
+        drained = asyncio.create_task(queue.drained())
+        assert await queue.get() == "a"
+        queue.add("a")
+        queue.done("a")
+        await asyncio.sleep(0)
+        assert not drained.done()
+        queue.done(await queue.get())
+        await drained
+
+    asyncio.run(scenario())
