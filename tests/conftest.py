@@ -1,5 +1,6 @@
 """Fixtures that all tests share: a real S3 server and a real Kubernetes API, started when the first test needs them."""
 
+import signal
 import sys
 import uuid
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ settings.load_profile("default")
 
 sys.dont_write_bytecode = True
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell has it ignored in what it starts in the background, and the processes of tests would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BUCKET = "paft-tests"
 

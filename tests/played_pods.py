@@ -24,6 +24,10 @@ from paft_api.stage_pods import REPORT_KEY, RUN_SPEC_FILE
 COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
 
 
+class VolumeMissing(Exception):
+    """What a volume should mount is not there, or not any more: no container starts, and the pod waits."""
+
+
 class PodTerminated(Exception):
     """SIGTERM: the Pod is being deleted. A script may catch it, save, report and exit before the grace period ends."""
 
@@ -74,8 +78,10 @@ class PlayedPod:
     def run_spec(self) -> RunSpec:
         """What the trainer inside reads: the RunSpec in the ConfigMap that a volume mounts."""
         names = [volume["configMap"]["name"] for volume in self.object["spec"]["volumes"] if "configMap" in volume]
-        config_maps = [self._client.get(CONFIG_MAP, name, self.namespace) for name in names]
-        text = next(one["data"][RUN_SPEC_FILE] for one in config_maps if RUN_SPEC_FILE in one.get("data", {}))
+        config_maps = [self._client.find(CONFIG_MAP, name, self.namespace) for name in names]
+        if None in config_maps:
+            raise VolumeMissing()
+        text = next(one["data"][RUN_SPEC_FILE] for one in config_maps if one and RUN_SPEC_FILE in one.get("data", {}))
         return RunSpec.model_validate_json(text)
 
     def schedule(self) -> None:
@@ -167,10 +173,10 @@ class PlayedPod:
             self.end(end if self._started_at is not None else NEVER_STARTED)
 
     @property
-    def is_gone(self) -> bool:
-        """Whether the API server knows it no more."""
+    def is_going(self) -> bool:
+        """Whether it is being deleted, or the API server knows it no more."""
         found = self._client.find(POD, self.name, self.namespace)
-        return found is None or found["metadata"]["uid"] != self.uid
+        return found is None or found["metadata"]["uid"] != self.uid or "deletionTimestamp" in found["metadata"]
 
     def _patch_status(self, status: Object) -> None:
         change = {"metadata": {"uid": self.uid}, "status": status}

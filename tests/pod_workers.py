@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from hack.control_plane.client import WatchEvent
 from kubernetes.client.exceptions import ApiException
-from tests.played_pods import PlayedPod, PodTerminated, Script, Steps
+from tests.played_pods import PlayedPod, PodTerminated, Script, Steps, VolumeMissing
+
+GARBAGE_COLLECTION_SECONDS = 30.0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -91,8 +93,8 @@ class PodWorker:
             step(play)
         except Exception as error:  # noqa: BLE001 - whatever a script raises is raised again in the test's thread
             play.is_over = True
-            # Who deletes a Pod at once does not wait for its script.
-            if not (isinstance(error, ApiException) and error.status in (404, 409) and play.pod.is_gone):
+            # Who deletes a Pod, and with it what it needs, does not wait for its script.
+            if not (isinstance(error, ApiException) and error.status in (403, 404, 409) and _goes_soon(play.pod)):
                 self.errors.append(error)
 
     def _terminate(self, play: _Play) -> None:
@@ -112,7 +114,7 @@ class PodWorker:
     def _go_on(self, play: _Play, step: Callable[[], float]) -> None:
         try:
             seconds = step()
-        except (StopIteration, PodTerminated):
+        except (StopIteration, PodTerminated, VolumeMissing):
             play.is_over = True
             if play.killed_at is not None:
                 play.pod.be_removed()
@@ -120,3 +122,13 @@ class PodWorker:
         if play.killed_at is not None:
             seconds = min(seconds, max(0.0, play.killed_at - time.monotonic()))
         self._schedule(play, seconds)
+
+
+def _goes_soon(pod: PlayedPod) -> bool:
+    """Garbage collection takes what a Pod needs and the Pod itself in any order."""
+    deadline = time.monotonic() + GARBAGE_COLLECTION_SECONDS
+    while not pod.is_going:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True

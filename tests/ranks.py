@@ -41,7 +41,7 @@ class Outcome:
 def run_cases(cases: Sequence[Case], *, ranks: int, directory: Path) -> list[Outcome]:
     """Run all cases one after the other in one world; with `ranks` 1 in one process without a launcher."""
     context = warm_context()
-    port = _free_port()
+    port = free_port()
     payload = [(case.run_spec.to_json(), str(case.base), case.stop_at) for case in cases]
     processes = [
         context.Process(target=_rank, args=(rank, ranks, port, payload, str(directory))) for rank in range(ranks)
@@ -78,6 +78,13 @@ def forkserver_state() -> dict[str, Any]:
     forkserver.ensure_running()
     state = vars(forkserver._forkserver)
     return {name: state[name] for name in ("_forkserver_address", "_forkserver_authkey") if name in state}
+
+
+def forkserver_pid() -> int:
+    """Process id of the forkserver of this process."""
+    forkserver.ensure_running()
+    pid: int = vars(forkserver._forkserver)["_forkserver_pid"]
+    return pid
 
 
 def _outcome(entry: dict[str, Any]) -> Outcome:
@@ -148,7 +155,8 @@ class _Recorder:
             self._stop_signal.request()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -33,12 +33,17 @@ def arm_run_spec(
     data: Path,
     artifacts: Path,
     processes: int = 1,
+    nodes: int = 1,
+    node: int = 0,
     attempt: int = 1,
     training: dict[str, Any] | None = None,
     l1: dict[str, Any] | None = None,
     stage_digest: str | None = None,
 ) -> RunSpec:
-    """One attempt at an arm; four rows per step, whatever the number of processes."""
+    """One attempt at an arm; four rows per step, whatever the number of processes.
+
+    `processes`: on each node. `node`: whose folders these are.
+    """
     settings = {
         "globalBatchSize": 4,
         "microBatchSize": 2,
@@ -52,13 +57,13 @@ def arm_run_spec(
         "data": {"train": [{"uri": uri_of(data), "format": "messages" if stage == "sft" else "preference"}]},
         "training": settings,
         "lora": {"r": 4},
-        "resources": {"gpusPerNode": 0, "processesPerNode": processes},
+        "resources": {"nodes": nodes, "gpusPerNode": 0, "processesPerNode": processes},
     }
     if l1 is not None:
         spec["l1"] = l1
-    scratch = artifacts / f"scratch-{stage}-{attempt}"
+    scratch = artifacts / f"scratch-{stage}-{attempt}-{node}"
     scratch.mkdir(parents=True, exist_ok=True)
-    accumulation = settings["globalBatchSize"] // (settings["microBatchSize"] * processes)
+    accumulation = settings["globalBatchSize"] // (settings["microBatchSize"] * processes * nodes)
     document = {
         "identity": {
             "jobName": "test",
@@ -75,11 +80,11 @@ def arm_run_spec(
         "reportPath": str(scratch / "report.json"),
         "terminationPath": str(scratch / "termination.json"),
         "scratchDirectory": str(scratch),
-        "cacheDirectory": str(artifacts / "cache"),
+        "cacheDirectory": str(artifacts / f"cache-{node}"),
         stage: {
             "spec": spec,
             "world": {
-                "nodes": 1,
+                "nodes": nodes,
                 "processesPerNode": processes,
                 "device": "cpu",
                 "gradientAccumulationSteps": accumulation,

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 HAND_WRITTEN = [page for page in PAGES if "<!-- Generated" not in page.read_text(encoding="utf-8")]
 TARGETS = {
-    "help", "demo", "test", "cluster", "lint", "format", "generate", "verify", "bench", "campaign", "constraints",
-    "clean",
+    "help", "demo", "test", "e2e", "cluster", "lint", "format", "generate", "verify", "bench", "campaign",
+    "constraints", "clean",
 }  # fmt: skip
 
 
@@ -47,8 +47,9 @@ def test_make_test_is_everything() -> None:
         "paft_api.reference --check",
         "paft_cli.reference --check",
         "hack.chart --check",
-        'pytest -m "not slow"',
+        'pytest -m "not (slow or node or e2e)"',
         "pytest -m slow",
+        "hack.node run -- .venv/bin/python -m pytest -m node",
     ):
         assert expected in commands, expected
 
@@ -60,7 +61,9 @@ def test_make_demo_runs_the_quickstart_with_paft_run() -> None:
 
 def test_help_shows_every_target_and_pages_name_no_other() -> None:
     shown = {line.split()[0] for line in _make("help").splitlines()}
-    named = {target for page in PAGES for target in re.findall(r"\bmake ([a-z]+)\b", _code(page)) if target != "python"}
+    named = {
+        target for page in PAGES for target in re.findall(r"\bmake ([a-z0-9]+)\b", _code(page)) if target != "python"
+    }
 
     assert shown == TARGETS
     assert {"demo", "test"} <= named <= TARGETS

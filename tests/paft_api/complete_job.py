@@ -64,9 +64,10 @@ spec:
     training: *training
     resources: *resources
   merge:
-    method: ties
+    method: dare_ties
     weights: [{sft: 0.6, preference: 0.4}]
     density: 0.3
+    seed: 3
     output: {uri: s3://models/fused/, maxShardSize: 2GB}
     resources: {cpu: "2", memory: 4Gi, extra: {ephemeral-storage: 20Gi}}
   trainer:
@@ -85,7 +86,7 @@ spec:
     terminationGracePeriodSeconds: 900
     prepareResources: {cpu: "1", memory: 2Gi, extra: {ephemeral-storage: 10Gi}}
     podTemplate: {metadata: {labels: {tier: batch}}, spec: {hostNetwork: true}}
-  scheduling: {backend: jobs, queueName: queue, priorityClassName: high, admission: Atomic}
+  scheduling: {backend: jobset, queueName: queue, priorityClassName: high, admission: Atomic}
   runPolicy:
     suspend: true
     backoffLimit: 1

@@ -59,6 +59,7 @@ TEXTS = st.sampled_from(
 KEYS = st.sampled_from(["a", "x.io/y", "paft.dev/stage", "batch.kubernetes.io/z", "-a", "", "a" * 317, "a" * 318])
 
 
+@pytest.mark.slow
 @given(data=st.data())
 def test_one_verdict_on_any_object(data: st.DataObject, admission: Admission, job_directory: Path) -> None:
     document = complete_document()
@@ -133,10 +134,8 @@ def _near(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         case "boolean":
             return st.booleans()
         case "array":
-            items = _near(schema["items"])
-            return st.lists(items, max_size=4) | st.lists(items, min_size=1, max_size=1).map(
-                lambda one: one * (schema["maxItems"] + 1)
-            )
+            too_many = [_smallest(schema["items"])] * (schema["maxItems"] + 1)
+            return st.lists(_near(schema["items"]), max_size=4) | st.just(too_many)
         case "object" if "properties" in schema:
             return st.fixed_dictionaries(
                 {name: _near(schema["properties"][name]) for name in schema.get("required", ())},
@@ -150,6 +149,12 @@ def _near(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
             return st.dictionaries(KEYS, _near(schema["additionalProperties"]), max_size=3)
         case _:
             return st.dictionaries(st.text(max_size=5), JSON_VALUES, max_size=3)
+
+
+def _smallest(schema: dict[str, Any]) -> object:
+    if schema.get("type") != "object":
+        return schema.get("enum", ["a"])[0]
+    return {name: _smallest(schema["properties"][name]) for name in schema.get("required", ())}
 
 
 def _near_bounds(schema: dict[str, Any], *, whole: bool) -> st.SearchStrategy[Any]:

@@ -50,10 +50,28 @@ CASES: dict[str, tuple[str, Changes]] = {
         "preference.DpoSpec._types_once",
         {"preference.dpo.losses": [{"type": "ipo"}, {"type": "sigmoid"}, {"weight": 2.5}]},
     ),
-    "a density for nothing": ("merge.MergeSpec._density_is_for_ties", {"merge.method": "task_arithmetic"}),
+    "a density for nothing": (
+        "merge.MergeSpec._density_is_for_methods_that_keep_a_share",
+        {"merge.method": "task_arithmetic", "merge.seed": ABSENT},
+    ),
+    "a seed for nothing": ("merge.MergeSpec._seed_is_for_methods_that_draw", {"merge.method": "ties"}),
+    "no place between": (
+        "merge.MergeSpec._slerp_weights_are_a_place_between",
+        {
+            "merge.method": "slerp",
+            "merge.density": ABSENT,
+            "merge.seed": ABSENT,
+            "merge.weights": [{"sft": -0.5, "preference": 1.5}],
+        },
+    ),
     "weights without a sum": (
         "merge.MergeSpec._linear_weights_have_a_sum",
-        {"merge.method": "linear", "merge.density": ABSENT, "merge.weights": [{"sft": 1.5, "preference": -1.5}]},
+        {
+            "merge.method": "linear",
+            "merge.density": ABSENT,
+            "merge.seed": ABSENT,
+            "merge.weights": [{"sft": 1.5, "preference": -1.5}],
+        },
     ),
     "output in base": ("job.PaftJobSpec._output_is_apart", {"merge.output.uri": "s3://models/base/fused"}),
     "base in output": ("job.PaftJobSpec._output_is_apart", {"merge.output.uri": "s3://models"}),
@@ -61,6 +79,10 @@ CASES: dict[str, tuple[str, Changes]] = {
     "both arms at once without a queue": (
         "scheduling.SchedulingSpec._atomic_needs_a_queue",
         {"scheduling.queueName": ABSENT},
+    ),
+    "both arms at once in two Jobs": (
+        "scheduling.SchedulingSpec._atomic_needs_job_sets",
+        {"scheduling.backend": "jobs"},
     ),
     "a value for nothing": ("trainer.Toleration._exists_has_no_value", {"trainer.tolerations[0].operator": "Exists"}),
     "a key is missing": ("trainer.Toleration._exists_has_no_value", {"trainer.tolerations[0].key": ABSENT}),
@@ -148,6 +170,26 @@ def test_other_containers_may_have_what_the_stage_s_own_may_not(admission: Admis
     assert admission.check(document).stored is not None
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"sft.training.microBatchSize": 0}, "spec.sft.training.microBatchSize"),
+        ({"sft.resources.nodes": 2**62}, "spec.sft.resources.nodes"),
+        ({"sft.data.train": []}, "spec.sft.data.train"),
+        ({"preference.dpo.losses": []}, "spec.preference.dpo.losses"),
+        (
+            {"merge.method": "linear", "merge.density": ABSENT, "merge.seed": ABSENT, "merge.weights": []},
+            "spec.merge.weights",
+        ),
+    ],
+)
+def test_rules_do_not_stumble_over_what_is_out_of_bounds(changes: Changes, field: str, admission: Admission) -> None:
+    findings = admission.check(changed_job(changes)).findings
+
+    assert [finding.field for finding in findings] == [field]
+    assert "evaluating rule" not in findings[0].message
+
+
 def test_every_validator_has_a_case_or_a_reason() -> None:
     covered = {name for name, _ in CASES.values()}
 
@@ -160,8 +202,8 @@ def test_every_validator_has_a_case_or_a_reason() -> None:
     "changes",
     [
         {},
-        {"merge.method": "linear", "merge.density": ABSENT},
-        {"merge.method": "linear", "merge.density": ABSENT, "merge.weights": ABSENT},
+        {"merge.method": "linear", "merge.density": ABSENT, "merge.seed": ABSENT},
+        {"merge.method": "linear", "merge.density": ABSENT, "merge.seed": ABSENT, "merge.weights": ABSENT},
         {"preference.dpo": ABSENT, "sft.l1": ABSENT, "sft.data.eval": ABSENT, "sft.lora": ABSENT},
         {"sft.training": ABSENT, "sft.resources": ABSENT},
         {"sft.training": {"globalBatchSize": 12}, "sft.resources": {"gpusPerNode": 6}},

@@ -183,7 +183,7 @@ def _frozen(path: str, stage: str) -> str:
 
 def _changes(path: str, value: object) -> dict[str, object]:
     """Another value of a field, and what else has to change with it."""
-    return {path: value} | ({"merge.density": ABSENT} if path == "merge.method" else {})
+    return {path: value} | ({"merge.density": ABSENT, "merge.seed": ABSENT} if path == "merge.method" else {})
 
 
 def _minimal_document() -> dict[str, Any]:

@@ -49,6 +49,7 @@ CHANGES: dict[str, tuple[object, set[str]]] = {
     "merge.weights[0].sft": (0.5, {"merge"}),
     "merge.weights[0].preference": (0.5, {"merge"}),
     "merge.density": (0.4, {"merge"}),
+    "merge.seed": (4, {"merge"}),
     "merge.output.maxShardSize": ("1GB", {"merge"}),
 }
 """Another value for each field that is part of the identity, and the stages it is part of."""
@@ -107,7 +108,7 @@ KEEPS: dict[str, object] = {
     "trainer.prepareResources.memory": "8Gi",
     "trainer.prepareResources.extra": {},
     "trainer.podTemplate": {},
-    "scheduling.backend": "jobset",
+    "scheduling.backend": "auto",
     "scheduling.queueName": "other",
     "scheduling.priorityClassName": "other",
     "scheduling.admission": "PerArm",
@@ -222,6 +223,7 @@ def _stages_changed_by(path: str, value: object) -> set[str]:
     document = complete_document()["spec"]
     if path == "merge.method":
         del document["merge"]["density"]
+        del document["merge"]["seed"]
     before = _digests(document)
     old = _set(document, path, value)
     assert old != value or path.endswith("operator"), f"{path} has this value already"

@@ -216,7 +216,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(
     text = (
         JOB.replace("globalBatchSize: 8", "epochs: 0, epochs: 1")
         .replace("format: messages", "form: messages")
-        .replace("method: ties", "method: slerp")
+        .replace("method: ties", "method: della")
         .replace("gpusPerNode: 4", "gpusPerNode: .nan")
     )
 
@@ -226,7 +226,8 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(
         "job.yaml:14:9: spec.sft.data.train[0].form: unknown field. Did you mean format?",
         "job.yaml:15:27: spec.sft.training.epochs: written twice; the first is on line 15",
         "job.yaml:16:30: spec.sft.resources.gpusPerNode: .nan is not a finite number",
-        'job.yaml:21:5: spec.merge.method: "slerp" is not allowed; use linear, task_arithmetic or ties',
+        'job.yaml:21:5: spec.merge.method: "della" is not allowed; use linear, task_arithmetic, ties, '
+        "dare_linear, dare_ties or slerp",
     ]
 
 
@@ -300,7 +301,7 @@ def test_what_a_cluster_adds_to_metadata_is_accepted(tmp_path: Path) -> None:
 
 def test_findings_can_be_used_by_programs(tmp_path: Path) -> None:
     with pytest.raises(JobFileInvalid) as caught:
-        _load(JOB.replace("method: ties", "method: slerp"), tmp_path)
+        _load(JOB.replace("method: ties", "method: della"), tmp_path)
 
     (finding,) = caught.value.findings
     assert (finding.line, finding.column, finding.path) == (21, 5, "spec.merge.method")

@@ -4,158 +4,32 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.ranks import forkserver_state, share_forkserver, warm_context
-from tests.run_specs import arm_run_spec, write_sums
-from tests.tiny_models import build_checkpoint
+from tests.paft_trainer.launched_arms import STEPS, Attempt, processes, wait_until
+from tests.ranks import forkserver_pid, warm_context
 
 from paft_api.causes import CAUSE_FACTS, EXIT_STOPPED, EXIT_SUCCEEDED, Cause
-from paft_api.layout import CHECKPOINT_MANIFEST_FILE
-from paft_api.report import ReportState, StageReport
-from paft_api.run_spec import RunSpec, TerminationMessage
-from paft_api.stages import StageName
-from paft_cli.local.attempt_process import parent_of, start_time_of
-from paft_trainer.launcher import launch
-from paft_trainer.storage.file_store import FileStore, path_of
+from paft_api.report import ReportState
+from paft_api.run_spec import TerminationMessage
+from paft_cli.local.attempt_process import start_time_of
+from paft_trainer.storage.file_store import FileStore
 from paft_trainer.training.checkpoint import list_checkpoints
 from paft_trainer.training.rank import run_rank
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-STEPS = 20
-SAVE_STEPS = 2
-LORA_DROPOUT = 0.1
 MEGABYTE = 1024**2
 LIMIT_AND_USAGE = {"memory.max": "memory.current", "memory.limit_in_bytes": "memory.usage_in_bytes"}
 """Files of cgroup v2 and v1."""
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("launcher")
-    build_checkpoint(root / "base")
-    write_sums(root)
-    return root
-
-
-class Attempt:
-    """One attempt at the SFT arm under `root`; `artifacts` tells arms apart."""
-
-    def __init__(
-        self,
-        root: Path,
-        artifacts: str,
-        number: int,
-        *,
-        processes: int = 2,
-        data: str = "chats.jsonl",
-        evaluated: bool = False,
-        **training: Any,
-    ) -> None:
-        self.base = root / "base"
-        run_spec = arm_run_spec(
-            "sft",
-            base=self.base,
-            data=root / data,
-            artifacts=root / artifacts,
-            processes=processes,
-            attempt=number,
-            training={"maxSteps": STEPS, "saveSteps": SAVE_STEPS, "evalSteps": 1000} | training,
-            l1={"mode": "proximal", "lambda": 2e-3},
-        )
-        document = run_spec.to_document()
-        spec = document["sft"]["spec"]  # type: ignore[index]
-        spec["lora"]["dropout"] = LORA_DROPOUT
-        spec["data"]["eval"] = spec["data"]["train"] if evaluated else []
-        self.run_spec = RunSpec.model_validate(document, strict=False)
-        self.file = Path(run_spec.scratch_directory) / "run_spec.json"
-        self.file.write_text(self.run_spec.to_json())
-        self.process: ForkServerProcess | None = None
-
-    def start(self, group: Path | None = None) -> "Attempt":
-        """Start the launcher, in a process that has imported everything, as a member of a cgroup."""
-        context = warm_context()
-        self.process = context.Process(target=_launch, args=(str(self.file), group, forkserver_state()))
-        self.process.start()
-        return self
-
-    def end(self) -> int:
-        """Wait for the launcher; its exit code."""
-        assert self.process is not None
-        self.process.join(timeout=120)
-        assert self.process.exitcode is not None
-        return self.process.exitcode
-
-    @property
-    def report(self) -> StageReport:
-        return StageReport.model_validate_json(Path(self.run_spec.report_path).read_text())
-
-    @property
-    def termination(self) -> TerminationMessage:
-        return TerminationMessage.model_validate_json(Path(self.run_spec.termination_path).read_text())
-
-    def checkpoint_files(self) -> list[Path]:
-        """Files of this attempt's checkpoints so far, the temporary ones among them."""
-        attempt = f"sft/*/attempts/uid-{self.run_spec.identity.attempt}"
-        return list(path_of(self.artifacts).glob(f"{attempt}/checkpoints/*/*"))
-
-    @property
-    def artifacts(self) -> str:
-        """The folder of the arm."""
-        return self.run_spec.storage.artifacts_uri
-
-    @property
-    def newest_step(self) -> int:
-        """Of the complete checkpoints of all attempts."""
-        return list_checkpoints(FileStore(), self.artifacts)[0].step
-
-    def wait_for_checkpoint(self) -> None:
-        """Until this attempt has saved."""
-        wait_until(lambda: any(path.name == CHECKPOINT_MANIFEST_FILE for path in self.checkpoint_files()))
-
-    def ranks(self) -> list[int]:
-        """Process ids of the ranks, in their order: what the forkserver started besides the launcher."""
-        assert self.process is not None
-        own, forkserver = self.process.pid, parent_of(self.process.pid)
-        return sorted(pid for pid in processes() if parent_of(pid) == forkserver and pid != own)
-
-
-def _launch(file: str, group: Path | None, forkserver: dict[str, Any]) -> None:
-    share_forkserver(forkserver)
-    if group is not None:
-        (group / "cgroup.procs").write_text(str(os.getpid()))
-    sys.exit(launch(StageName.SFT, Path(file)))
-
-
-def processes() -> list[int]:
-    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and start_time_of(int(entry)) is not None]
-
-
-def wait_until(condition: Callable[[], object], *, seconds: float = 120.0, pause: float = 0.02) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(pause)
-
-
-@pytest.fixture(scope="module")
-def unbroken(root: Path) -> Attempt:
-    """The same arm without any interruption."""
-    attempt = Attempt(root, "unbroken", 1).start()
-    assert attempt.end() == EXIT_SUCCEEDED
-    return attempt
-
-
-def test_kills_and_stops_of_rank_and_launcher_cost_nothing_but_time(root: Path, unbroken: Attempt) -> None:
+def test_kills_and_stops_of_rank_and_launcher_cost_nothing_but_time(arm_root: Path, unbroken: Attempt) -> None:
     """One arm over five attempts: a rank is killed, SIGTERM, the launcher is killed while it saves, then to the end."""
-    first = Attempt(root, "broken", 1).start()
+    first = Attempt(arm_root, "broken", 1).start()
     first.wait_for_checkpoint()
     os.kill(first.ranks()[1], signal.SIGKILL)
     assert first.end() == CAUSE_FACTS[Cause.UNKNOWN].exit_code
@@ -167,7 +41,7 @@ def test_kills_and_stops_of_rank_and_launcher_cost_nothing_but_time(root: Path, 
     assert first.report.state is ReportState.FAILED
     assert first.ranks() == []
 
-    second = Attempt(root, "broken", 2)
+    second = Attempt(arm_root, "broken", 2)
     saved = second.newest_step
     second.start().wait_for_checkpoint()
     assert second.process is not None
@@ -179,11 +53,11 @@ def test_kills_and_stops_of_rank_and_launcher_cost_nothing_but_time(root: Path, 
     assert report.progress.resumed_step == saved
     assert report.progress.step == report.progress.checkpoint_step == second.newest_step > saved
 
-    third = Attempt(root, "broken", 3)
+    third = Attempt(arm_root, "broken", 3)
     saved = second.newest_step
     kill_while_saving(third)
 
-    fourth = Attempt(root, "broken", 4)
+    fourth = Attempt(arm_root, "broken", 4)
     saved = max(saved, fourth.newest_step)
     assert fourth.start().end() == EXIT_SUCCEEDED
     assert fourth.termination == TerminationMessage(exit_code=EXIT_SUCCEEDED)
@@ -199,39 +73,67 @@ def test_kills_and_stops_of_rank_and_launcher_cost_nothing_but_time(root: Path, 
         expected.sparsity,
     )
 
-    fifth = Attempt(root, "broken", 5).start()
+    fifth = Attempt(arm_root, "broken", 5).start()
     assert fifth.end() == EXIT_SUCCEEDED
     assert fifth.report.adapter == adapter.model_copy(update={"adopted": True})
 
 
+def launched(attempt: Attempt) -> "subprocess.Popen[bytes]":
+    """A launcher of its own, as `paft run` starts it."""
+    command = [sys.executable, "-P", "-m", "paft_trainer", "sft", "--run-spec", str(attempt.file)]
+    return subprocess.Popen(command, start_new_session=True)
+
+
+def family_of(launcher: "subprocess.Popen[bytes]") -> list[int]:
+    """Process ids of it and all that it started."""
+    return [pid for pid in processes() if os.getsid(pid) == launcher.pid]
+
+
+def forkservers_of(launcher: "subprocess.Popen[bytes]") -> list[int]:
+    """Process ids of what it has ranks started by."""
+    programs = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in family_of(launcher)}
+    return [pid for pid, program in programs.items() if b"multiprocessing.forkserver" in program]
+
+
 def kill_while_saving(attempt: Attempt) -> None:
-    """A launcher of its own, as `paft run` starts it: killed when a checkpoint's first file is there."""
+    """The launcher is killed when a checkpoint's first file is there."""
     before = set(attempt.checkpoint_files())
-    launcher = subprocess.Popen(
-        [sys.executable, "-P", "-m", "paft_trainer", "sft", "--run-spec", str(attempt.file)], start_new_session=True
-    )
-    with launcher:
+    with launched(attempt) as launcher:
         wait_until(lambda: set(attempt.checkpoint_files()) - before or launcher.poll() is not None, pause=0.0005)
         assert launcher.poll() is None
-        family = [pid for pid in processes() if os.getsid(pid) == launcher.pid]
+        family = family_of(launcher)
         assert len(family) >= 4, "launcher, forkserver and two ranks"
         launcher.kill()
     wait_until(lambda: not any(start_time_of(pid) for pid in family), seconds=20)
 
 
-def test_a_rank_that_the_kernel_kills_for_memory_is_told_as_such(root: Path) -> None:
+def test_a_rank_that_the_kernel_kills_for_memory_is_told_as_such(arm_root: Path) -> None:
     with memory_cgroup() as group:
-        attempt = Attempt(root, "memory", 1, processes=1)
-        attempt.start(group)
-        wait_until(attempt.ranks)
+        attempt = Attempt(arm_root, "memory", 1, processes=1, maxSteps=10_000)
+        with in_cgroup(forkserver_pid(), group):
+            attempt.start()
+            wait_until(attempt.ranks)
         (rank,) = attempt.ranks()
         Path(f"/proc/{rank}/oom_score_adj").write_text("1000")
-        (group / "cgroup.procs").write_text(str(rank))
         attempt.wait_for_checkpoint()
+        # It must neither end before the kernel looks for somebody to kill, nor write files that could be forgotten.
+        os.kill(rank, signal.SIGSTOP)
         run_short_of_memory(group)
         assert attempt.end() == CAUSE_FACTS[Cause.HOST_OOM].exit_code
     assert attempt.termination.message == "rank 0 was killed because the container ran out of memory"
     assert attempt.termination.remedy == CAUSE_FACTS[Cause.HOST_OOM].remedy
+
+
+def test_a_forkserver_that_is_killed_before_it_starts_ranks_is_told_as_such(arm_root: Path) -> None:
+    attempt = Attempt(arm_root, "no-forkserver", 1)
+    with launched(attempt) as launcher:
+        wait_until(lambda: forkservers_of(launcher))
+        (forkserver,) = forkservers_of(launcher)
+        os.kill(forkserver, signal.SIGKILL)
+    assert launcher.returncode == CAUSE_FACTS[Cause.UNKNOWN].exit_code
+    assert attempt.termination.message == (
+        "the process that starts the ranks ended while it was loading libraries; it was probably killed"
+    )
 
 
 @contextmanager
@@ -255,32 +157,58 @@ def memory_cgroup() -> Iterator[Path]:
         group.rmdir()
 
 
+@contextmanager
+def in_cgroup(pid: int, group: Path) -> Iterator[None]:
+    """Have it in a cgroup below its own for a while; what it starts meanwhile stays there, with all its memory."""
+    (group / "cgroup.procs").write_text(str(pid))
+    try:
+        yield
+    finally:
+        (group.parent / "cgroup.procs").write_text(str(pid))
+
+
 def run_short_of_memory(group: Path) -> None:
-    """Have a process of the cgroup ask for more than there is; it gets it once the kernel has killed another one."""
+    """Have a process of the cgroup ask for more than there is, so that the kernel kills another one.
+
+    Copies of files in memory do not help: it asks for more than they take. Before all memory of the killed one is free,
+    the kernel may look for a second one. That is then the process that asks: it holds so much that it comes before a
+    launcher.
+    """
     limit, usage = next(
         (group / limit, group / usage) for limit, usage in LIMIT_AND_USAGE.items() if (group / limit).exists()
     )
-    program = f"open({str(group / 'cgroup.procs')!r}, 'w').write('0'); input(); b'x' * {8 * MEGABYTE}"
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: str(process.pid) in (group / "cgroup.procs").read_text().split())
+    come_first = "open('/proc/self/oom_score_adj', 'w').write('1000')"
+    join = f"open({str(group / 'cgroup.procs')!r}, 'w').write('0')"
+    program = f"{come_first}; {join}; held = b'x' * {200 * MEGABYTE}; print('ready', flush=True); b'x' * int(input())"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
         limit.write_text(str(int(usage.read_text()) + 2 * MEGABYTE))
-        process.communicate("\n")
-    assert process.returncode == 0
+        process.communicate(f"{_file_bytes(group) + 8 * MEGABYTE}\n")
+    assert process.returncode in (0, -signal.SIGKILL)
 
 
-def test_a_failure_of_all_ranks_has_the_cause_of_the_first(root: Path) -> None:
-    (root / "torn.jsonl").write_text('{"messages": [')
-    attempt = Attempt(root, "torn", 1, data="torn.jsonl").start()
+def _file_bytes(group: Path) -> int:
+    """Of what the kernel can forget without killing anybody."""
+    facts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    return int(facts["active_file"]) + int(facts["inactive_file"])
+
+
+def test_a_failure_of_all_ranks_has_the_cause_of_the_first(arm_root: Path) -> None:
+    (arm_root / "torn.jsonl").write_text('{"messages": [')
+    attempt = Attempt(arm_root, "torn", 1, data="torn.jsonl").start()
     assert attempt.end() == CAUSE_FACTS[Cause.DATA_INVALID].exit_code
     assert attempt.termination.cause == Cause.DATA_INVALID
-    assert attempt.termination.message == f"file://{root}/torn.jsonl:1: not JSON: Expecting value at column 15"
+    assert attempt.termination.message == f"file://{arm_root}/torn.jsonl:1: not JSON: Expecting value at column 15"
     assert attempt.report.failure is not None
     assert attempt.report.failure.message == attempt.termination.message
 
 
-def test_one_process_needs_no_launcher_and_a_checkpoint_has_the_loss_of_its_own_step(root: Path) -> None:
+def test_one_process_needs_no_launcher_and_a_checkpoint_has_the_loss_of_its_own_step(arm_root: Path) -> None:
     steps = {"maxSteps": 4, "saveSteps": 1, "evalSteps": 2, "keep": {"last": 9}}
-    attempt = Attempt(root, "alone", 1, processes=1, evaluated=True, **steps)
+    attempt = Attempt(arm_root, "alone", 1, processes=1, evaluated=True, **steps)
     attempt.process = warm_context().Process(target=run_rank, args=(attempt.run_spec.to_json(), str(attempt.base)))
     attempt.process.start()
     assert attempt.end() == EXIT_SUCCEEDED

@@ -13,8 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.paft_trainer.prepare.jobs import prepare_run_spec
-from tests.run_specs import write_sums
-from tests.tiny_models import build_checkpoint
 
 from paft_api.causes import CAUSE_FACTS, EXIT_STOPPED, EXIT_SUCCEEDED, Cause
 from paft_api.report import Failure, ReportState, StageReport
@@ -23,14 +21,6 @@ from paft_api.stages import StageName
 from paft_trainer import launcher
 from paft_trainer.launcher import launch
 from paft_trainer.parent_process import PARENT_VARIABLE
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("launcher")
-    build_checkpoint(root / "base")
-    write_sums(root)
-    return root
 
 
 class Attempt:
@@ -62,8 +52,8 @@ class Attempt:
         return StageReport.model_validate_json(self.report_path.read_text())
 
 
-def test_success_is_exit_code_report_and_an_empty_message(root: Path, tmp_path: Path) -> None:
-    attempt = Attempt(root, tmp_path)
+def test_success_is_exit_code_report_and_an_empty_message(arm_root: Path, tmp_path: Path) -> None:
+    attempt = Attempt(arm_root, tmp_path)
     assert attempt.launch() == EXIT_SUCCEEDED
     assert json.loads(attempt.termination_path.read_text()) == {"message": "", "remedy": "", "exitCode": 0}
     assert attempt.report.state is ReportState.SUCCEEDED
@@ -72,11 +62,11 @@ def test_success_is_exit_code_report_and_an_empty_message(root: Path, tmp_path: 
 
 
 def test_failure_is_told_by_exit_code_report_and_message(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arm_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty.jsonl").touch()
     sft = {"train": [{"uri": f"file://{tmp_path}/empty.jsonl", "format": "messages"}]}
-    attempt = Attempt(root, tmp_path, sft__data=sft, sft__lora={"targetModules": ["q_poj"]})
+    attempt = Attempt(arm_root, tmp_path, sft__data=sft, sft__lora={"targetModules": ["q_poj"]})
     assert attempt.launch() == CAUSE_FACTS[Cause.CONFIG_INVALID].exit_code == 85
     assert attempt.termination == TerminationMessage(
         cause=Cause.CONFIG_INVALID,
@@ -93,8 +83,8 @@ def test_failure_is_told_by_exit_code_report_and_message(
     assert f"ConfigInvalid: {attempt.termination.message}\n" in capsys.readouterr().err
 
 
-def test_a_message_file_that_is_there_is_written_in_place(root: Path, tmp_path: Path) -> None:
-    attempt = Attempt(root, tmp_path)
+def test_a_message_file_that_is_there_is_written_in_place(arm_root: Path, tmp_path: Path) -> None:
+    attempt = Attempt(arm_root, tmp_path)
     attempt.termination_path.touch()
     inode = attempt.termination_path.stat().st_ino
     assert attempt.launch() == EXIT_SUCCEEDED
@@ -102,16 +92,16 @@ def test_a_message_file_that_is_there_is_written_in_place(root: Path, tmp_path: 
     assert attempt.termination_path.stat().st_ino == inode
 
 
-def test_the_exit_code_tells_the_cause_where_no_message_can_be_written(root: Path, tmp_path: Path) -> None:
-    attempt = Attempt(root, tmp_path, sft__lora={"targetModules": ["q_poj"]})
+def test_the_exit_code_tells_the_cause_where_no_message_can_be_written(arm_root: Path, tmp_path: Path) -> None:
+    attempt = Attempt(arm_root, tmp_path, sft__lora={"targetModules": ["q_poj"]})
     attempt.termination_path.mkdir()
     assert attempt.launch() == CAUSE_FACTS[Cause.CONFIG_INVALID].exit_code
     assert attempt.report.state is ReportState.FAILED
 
 
-def test_many_long_findings_fit_into_a_pods_termination_message(root: Path, tmp_path: Path) -> None:
+def test_many_long_findings_fit_into_a_pods_termination_message(arm_root: Path, tmp_path: Path) -> None:
     missing = [{"uri": f"file:///{'数据' * 40}{number}.jsonl", "format": "messages"} for number in range(32)]
-    attempt = Attempt(root, tmp_path, sft__data={"train": missing})
+    attempt = Attempt(arm_root, tmp_path, sft__data={"train": missing})
     assert attempt.launch() == CAUSE_FACTS[Cause.CONFIG_INVALID].exit_code
     assert 2000 < attempt.termination_path.stat().st_size <= 4096
     assert attempt.termination.message.startswith("spec.sft.data.train[0].uri: file:///数据数据")
@@ -134,9 +124,9 @@ def test_any_failure_fits_into_4096_bytes(message: str, remedy: str, rank: int |
         assert told.message == message
 
 
-def test_the_end_of_the_parent_stops_a_stage_at_any_moment(root: Path, tmp_path: Path) -> None:
+def test_the_end_of_the_parent_stops_a_stage_at_any_moment(arm_root: Path, tmp_path: Path) -> None:
     silent = {"artifactsUri": "s3://bucket/", "endpoint": "http://127.0.0.1:9", "retryWindow": 600}
-    attempt = Attempt(root, tmp_path, silent)
+    attempt = Attempt(arm_root, tmp_path, silent)
     program = (
         "import os, subprocess, sys\n"
         f"environment = os.environ | {{{PARENT_VARIABLE!r}: str(os.getpid())}}\n"

@@ -1,6 +1,5 @@
 """Reports reach the ConfigMap when the API server is there, and harm nobody when it is not."""
 
-import socket
 import time
 from collections.abc import Callable
 from http.client import HTTPConnection
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.paft_trainer.config_map_server import config_map_server
+from tests.ranks import free_port
 
 from paft_api.causes import Cause
 from paft_api.report import Failure
@@ -79,7 +79,7 @@ def test_whoever_reports_never_waits_for_a_server_that_is_away(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     reporter = Reporter(IDENTITY, FileReportSink(tmp_path / "report.json"))
-    with ReportForwarder(tmp_path / "report.json", _sink(tmp_path, _free_port()), last_write_seconds=2.0):
+    with ReportForwarder(tmp_path / "report.json", _sink(tmp_path, free_port()), last_write_seconds=2.0):
         started = time.monotonic()
         reporter.update(step=1)
         time.sleep(1.0)
@@ -100,7 +100,7 @@ def test_a_stop_gives_up_sooner(tmp_path: Path) -> None:
     Reporter(IDENTITY, FileReportSink(tmp_path / "report.json")).stopped()
 
     started = time.monotonic()
-    with ReportForwarder(tmp_path / "report.json", _sink(tmp_path, _free_port()), stopped_write_seconds=0.5):
+    with ReportForwarder(tmp_path / "report.json", _sink(tmp_path, free_port()), stopped_write_seconds=0.5):
         pass
 
     assert time.monotonic() - started < 3
@@ -128,13 +128,6 @@ def _sink(folder: Path, port: int) -> ReportSink:
         token_file=token,
         connect=lambda: HTTPConnection("127.0.0.1", port, timeout=5),
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from torch.distributed.elastic.agent.server import WorkerSpec
+from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from paft_api.causes import CAUSE_FACTS, Cause, cause_of_exit_code
 from paft_api.layout import stage_folder
@@ -22,11 +24,14 @@ from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.out_of_memory import OutOfMemoryCounter
 from paft_trainer.parent_process import die_with_parent
 from paft_trainer.published_adapters import find_published_adapter
+from paft_trainer.rendezvous import NodeRendezvous, rendezvous_of
 from paft_trainer.reporting import Reporter
 from paft_trainer.storage import ObjectStore, open_store
 
 _SIGNALS_OF_THE_AGENT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _PRELOADED = ["paft_trainer.forkserver_process", "paft_trainer.training.rank"]
+_LAST_WAIT_SECONDS = 10
+"""For the launchers of other nodes once the ranks here are done; torch's 300 s would outlast most pods' grace."""
 
 
 class RankFailed(Exception):
@@ -45,10 +50,13 @@ def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
     reporter.update(activity=Activity.LOADING)
     base_folder = _base_folder(run_spec, store)
     counter = OutOfMemoryCounter.of_this_container()
+    rendezvous = rendezvous_of(_world(run_spec), run_id=_run_id(run_spec))
     try:
-        _run_ranks(run_spec, base_folder)
+        _run_ranks(run_spec, base_folder, rendezvous)
     except ChildFailedError as error:
-        raise RankFailed(_first_failure(run_spec, error, counter)) from error
+        raise RankFailed(_first_failure(run_spec, error, counter, rendezvous.node)) from error
+    except (EOFError, ConnectionError) as error:
+        raise RankFailed(_no_forkserver(counter)) from error
     except SignalException:
         failure = _own_failure(_failure_records(run_spec))
         if failure is not None:
@@ -80,25 +88,30 @@ def _base_folder(run_spec: RunSpec, store: ObjectStore) -> Path:
     return cached_base(store, run_spec.base.uri, index, Path(run_spec.cache_directory))
 
 
-def _run_ranks(run_spec: RunSpec, base_folder: Path) -> None:
+def _run_ranks(run_spec: RunSpec, base_folder: Path, rendezvous: NodeRendezvous) -> None:
     world = _world(run_spec)
     _set_environment(world)
     multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOADED)
-    configuration = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=world.processes_per_node,
-        run_id=f"{run_spec.identity.job_uid}-{run_spec.identity.stage}-{run_spec.identity.attempt}",
-        rdzv_backend="c10d",
-        rdzv_endpoint="127.0.0.1:0",
-        local_addr="127.0.0.1",
+    workers = WorkerSpec(
+        role=run_spec.identity.stage,
+        local_world_size=world.processes_per_node,
+        entrypoint=_rank,
+        args=(run_spec.to_json(), str(base_folder)),
+        rdzv_handler=rendezvous,
         max_restarts=0,
         monitor_interval=0.2,
+    )
+    agent = LocalElasticAgent(
+        workers,
+        DefaultLogsSpecs(),
         start_method="forkserver",
+        exit_barrier_timeout=_LAST_WAIT_SECONDS,
         shutdown_timeout=run_spec.stop_grace_seconds,
     )
     with _handlers_kept():
-        elastic_launch(configuration, _rank)(run_spec.to_json(), str(base_folder))
+        result = agent.run()
+    if result.is_failed():
+        raise ChildFailedError(_rank.__name__, result.failures)
 
 
 @contextmanager
@@ -119,6 +132,11 @@ def _rank(run_spec_json: str, base_folder: str) -> None:
     run_rank(run_spec_json, base_folder)
 
 
+def _run_id(run_spec: RunSpec) -> str:
+    identity = run_spec.identity
+    return f"{identity.job_uid}-{identity.stage}-{identity.attempt}"
+
+
 def _world(run_spec: RunSpec) -> World:
     run = run_spec.sft if run_spec.sft is not None else run_spec.preference
     assert run is not None
@@ -132,15 +150,16 @@ def _set_environment(world: World) -> None:
     if world.device == "cpu":
         os.environ["DS_ACCELERATOR"] = "cpu"
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        if world.nodes == 1:
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     elif world.visible_devices is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(str(device) for device in world.visible_devices)
     if world.threads_per_process is not None:
         os.environ["OMP_NUM_THREADS"] = str(world.threads_per_process)
 
 
-def _first_failure(run_spec: RunSpec, error: ChildFailedError, counter: OutOfMemoryCounter) -> Failure:
-    """The earliest record that is not a lost peer, else a rank that left none, else the earliest lost peer.
+def _first_failure(run_spec: RunSpec, error: ChildFailedError, counter: OutOfMemoryCounter, node: int) -> Failure:
+    """The earliest record of this node that is not a lost peer, else a rank that left none, else the earliest.
 
     A rank that is killed leaves no record; the others then lose their peer, and may end before it is noticed.
     """
@@ -148,7 +167,8 @@ def _first_failure(run_spec: RunSpec, error: ChildFailedError, counter: OutOfMem
     own = _own_failure(failures)
     if own is not None:
         return own
-    silent = set(range(_world(run_spec).processes)) - {failure.rank for failure in failures}
+    here = _world(run_spec).processes_per_node
+    silent = set(range(node * here, (node + 1) * here)) - {failure.rank for failure in failures}
     if silent:
         return _silent_death(silent, error, counter)
     return failures[0]
@@ -177,6 +197,15 @@ def _silent_death(silent: set[int], error: ChildFailedError, counter: OutOfMemor
         cause = cause_of_exit_code(process.exitcode)
         message = f"rank {rank} ended with exit code {process.exitcode} and without a word"
     return Failure(cause=cause, message=message, remedy=CAUSE_FACTS[cause].remedy, rank=rank)
+
+
+def _no_forkserver(counter: OutOfMemoryCounter) -> Failure:
+    """The process that starts the ranks ended before it could: it imports all that they need, which takes memory."""
+    cause, why = Cause.UNKNOWN, "it was probably killed"
+    if counter.has_risen():
+        cause, why = Cause.HOST_OOM, "it was killed because the container ran out of memory"
+    message = f"the process that starts the ranks ended while it was loading libraries; {why}"
+    return Failure(cause=cause, message=message, remedy=CAUSE_FACTS[cause].remedy)
 
 
 def _last_report(run_spec: RunSpec) -> StageReport:

@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ def _handler(proxy: InterruptingProxy) -> type[BaseHTTPRequestHandler]:
                 proxy.is_forgetful = False
                 query["resourceVersion"] = "1"
             response = proxy.get(url.path, query)
-            with suppress(OSError, HTTPError), proxy.watching(self.connection):
+            with suppress(OSError, HTTPError), proxy.watching(self.connection) if is_watch else nullcontext():
                 self._pass_on(response)
             response.close()
 

@@ -52,7 +52,7 @@ class LogNode:
     @contextmanager
     def serving(self, client: KubernetesClient, folder: Path) -> Iterator["LogNode"]:
         """Be a Node of the cluster."""
-        certificate, key = CertificateAuthority().server().write(folder, self.name)
+        certificate, key = CertificateAuthority().server(self.name, addresses=("127.0.0.1",)).write(folder, self.name)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))

@@ -17,6 +17,7 @@ ARGUMENTS = MergeArguments(
     output="fused",
     method="ties",
     density=0.3,
+    seed=None,
     weights=("sft=0.7",),
     max_shard_size="1GB",
     endpoint="http://127.0.0.1:8333",

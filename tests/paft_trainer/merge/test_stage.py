@@ -37,6 +37,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     "linear": {"method": "linear", "weights": (0.3, 1.1)},
     "task arithmetic": {"method": "task_arithmetic", "weights": (1.0, -0.5)},
     "ties": {"method": "ties", "weights": (1.0, 0.7), "density": 0.3},
+    "dare linear": {"method": "dare_linear", "weights": (1.0, -0.5), "density": 0.4, "seed": 7},
+    "dare ties": {"method": "dare_ties", "weights": (1.0, 0.7), "density": 0.6},
+    "slerp": {"method": "slerp", "weights": (1.0, 2.0)},
 }
 
 Spec = Callable[..., RunSpec]
@@ -85,7 +88,7 @@ def test_a_merge_is_the_papers_formula_rounded_once(
     for name, tensor in before.items():
         if name in sft:
             deltas = [sft[name], preference.get(name, np.zeros_like(sft[name]))]
-            assert_rounded_once(tensor, after[name], *reference(deltas, **RECIPES[recipe]))
+            assert_rounded_once(tensor, after[name], *reference(deltas, name=name, **RECIPES[recipe]))
         else:
             assert torch.equal(tensor.view(torch.uint8), after[name].view(torch.uint8))
     model, loading = AutoModelForCausalLM.from_pretrained(tmp_path / "out", output_loading_info=True)
@@ -96,18 +99,32 @@ def test_a_merge_is_the_papers_formula_rounded_once(
 
 
 def reference(
-    deltas: list[np.ndarray], *, method: str, weights: tuple[float, float], density: float = 1.0
+    deltas: list[np.ndarray],
+    *,
+    name: str,
+    method: str,
+    weights: tuple[float, float],
+    density: float = 1.0,
+    seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The merged delta in float64 and a mask of the entries that fp32 must decide alike."""
-    weighted = [delta * weight for delta, weight in zip(deltas, weights, strict=True)]
     decided = np.ones(deltas[0].shape, bool)
+    if method.startswith("dare"):
+        deltas = [
+            np.where(mask_in_words(seed, arm, name, delta.shape, density), delta / density, 0.0)
+            for arm, delta in zip(("sft", "preference"), deltas, strict=True)
+        ]
+    weighted = [delta * weight for delta, weight in zip(deltas, weights, strict=True)]
     if method == "linear":
         return sum(weighted) / sum(weights), decided
-    if method == "task_arithmetic":
+    if method in ("task_arithmetic", "dare_linear"):
         return sum(weighted), decided
+    if method == "slerp":
+        return arc(*deltas, t=weights[1] / sum(weights)), decided
     trimmed = []
     for delta, value in zip(deltas, weighted, strict=True):
-        kth_largest = np.sort(np.abs(delta), axis=None)[-int(density * delta.size)]
+        kept = int(density * delta.size) if method == "ties" else delta.size
+        kth_largest = np.sort(np.abs(delta), axis=None)[-kept]
         decided &= (kth_largest == 0) | (np.abs(np.abs(delta) - kth_largest) > 1e-6 * kth_largest)
         trimmed.append(np.where(np.abs(delta) >= kth_largest, value, 0.0))
     balance, mass = sum(trimmed), sum(np.abs(value) for value in trimmed)
@@ -117,6 +134,27 @@ def reference(
         agrees = value * balance > 0
         total, divisor = total + np.where(agrees, value, 0.0), divisor + np.where(agrees, weight, 0.0)
     return np.divide(total, divisor, out=np.zeros_like(total), where=divisor > 0), decided
+
+
+def mask_in_words(seed: int, arm: str, name: str, shape: tuple[int, ...], density: float) -> np.ndarray:
+    """The mask of SplitMix64, entry by entry, in Python's integers."""
+    mask, key = 2**64 - 1, int(hashlib.sha256(f"{seed}\0{arm}\0{name}".encode()).hexdigest()[:16], 16)
+    kept = []
+    for index in range(int(np.prod(shape))):
+        z = (key + (index + 1) * 0x9E3779B97F4A7C15) & mask
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+        kept.append((z ^ (z >> 31)) >> 32 < round(density * 2**32))
+    return np.array(kept).reshape(shape)
+
+
+def arc(first: np.ndarray, second: np.ndarray, *, t: float) -> np.ndarray:
+    """Shoemake's formula; a line where one delta is 0."""
+    lengths = np.linalg.norm(first) * np.linalg.norm(second)
+    if lengths == 0:
+        return (1 - t) * first + t * second
+    angle = np.arccos((first * second).sum() / lengths)
+    return (np.sin((1 - t) * angle) * first + np.sin(t * angle) * second) / np.sin(angle)
 
 
 def assert_rounded_once(base: torch.Tensor, merged: torch.Tensor, delta: np.ndarray, decided: np.ndarray) -> None:

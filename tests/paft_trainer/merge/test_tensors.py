@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from paft_api.spec.merge import MergeSpec
+from paft_api.spec.merge import MergeMethod, MergeSpec
 from paft_trainer.adapters import Factors
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.merge.tensors import ArmDelta, add_delta, merged_tensor
@@ -27,6 +27,7 @@ def arms(*, weights: tuple[float, float] = (1.0, 0.5), std: float = 0.1) -> list
     generator = torch.Generator().manual_seed(3)
     return [
         ArmDelta(
+            arm=arm,
             factors=Factors(
                 a=torch.randn(rank, COLUMNS, generator=generator) * std,
                 b=torch.randn(ROWS, rank, generator=generator) * std,
@@ -34,7 +35,7 @@ def arms(*, weights: tuple[float, float] = (1.0, 0.5), std: float = 0.1) -> list
             ),
             weight=weight,
         )
-        for rank, weight in zip((4, 9), weights, strict=True)
+        for arm, rank, weight in zip(("sft", "preference"), (4, 9), weights, strict=True)
     ]
 
 
@@ -44,7 +45,7 @@ def merge_spec(method: str, density: float | None = None) -> MergeSpec:
     )
 
 
-@pytest.mark.parametrize("method", ["linear", "task_arithmetic", "ties"])
+@pytest.mark.parametrize("method", list(MergeMethod))
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 def test_the_chunk_does_not_change_a_bit(tmp_path: Path, method: str, dtype: torch.dtype) -> None:
     uri, entry = stored(tmp_path, torch.randn(ROWS, COLUMNS).to(dtype))
@@ -72,7 +73,13 @@ def test_entries_without_a_delta_keep_their_bits(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize(
     ("method", "density", "weights"),
-    [("ties", 0.0, (1.0, 1.0)), ("ties", 0.5, (0.0, 0.0)), ("task_arithmetic", None, (0.0, 0.0))],
+    [
+        ("ties", 0.0, (1.0, 1.0)),
+        ("dare_ties", 0.0, (1.0, 1.0)),
+        ("dare_linear", 0.0, (1.0, 1.0)),
+        ("ties", 0.5, (0.0, 0.0)),
+        ("task_arithmetic", None, (0.0, 0.0)),
+    ],
 )
 def test_nothing_kept_or_no_weight_leaves_the_base(
     tmp_path: Path, method: str, density: float | None, weights: tuple[float, float]
@@ -84,9 +91,17 @@ def test_nothing_kept_or_no_weight_leaves_the_base(
     assert b"".join(merged) == FileStore().read_range(uri, entry.start, entry.size)
 
 
+@pytest.mark.parametrize(("method", "without"), [("dare_ties", "ties"), ("dare_linear", "task_arithmetic")])
+def test_density_1_drops_nothing(tmp_path: Path, method: str, without: str) -> None:
+    uri, entry = stored(tmp_path, torch.randn(ROWS, COLUMNS))
+    density = 1.0 if without == "ties" else None
+    dropped = b"".join(merged_tensor(FileStore(), uri, entry, arms(), merge_spec(method, 1.0)))
+    assert dropped == b"".join(merged_tensor(FileStore(), uri, entry, arms(), merge_spec(without, density)))
+
+
 def test_density_1_trims_nothing(tmp_path: Path) -> None:
     uri, entry = stored(tmp_path, torch.zeros(ROWS, COLUMNS))
-    alone = [arms()[0], ArmDelta(factors=None, weight=1.0)]
+    alone = [arms()[0], ArmDelta(arm="preference", factors=None, weight=1.0)]
     ties = b"".join(merged_tensor(FileStore(), uri, entry, alone, merge_spec("ties", 1.0)))
     summed = b"".join(merged_tensor(FileStore(), uri, entry, alone, merge_spec("task_arithmetic")))
     assert ties == summed
@@ -94,7 +109,7 @@ def test_density_1_trims_nothing(tmp_path: Path) -> None:
 
 def test_density_is_the_share_of_each_arm_that_is_kept(tmp_path: Path) -> None:
     uri, entry = stored(tmp_path, torch.zeros(ROWS, COLUMNS))
-    alone = [arms()[0], ArmDelta(factors=None, weight=1.0)]
+    alone = [arms()[0], ArmDelta(arm="preference", factors=None, weight=1.0)]
     merged = bytearray(b"".join(merged_tensor(FileStore(), uri, entry, alone, merge_spec("ties", 0.25))))
     assert int(torch.frombuffer(merged, dtype=torch.float32).count_nonzero()) == int(0.25 * ROWS * COLUMNS)
 

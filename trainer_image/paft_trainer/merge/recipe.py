@@ -15,7 +15,7 @@ from paft_api.layout import ADAPTER_MANIFEST_FILE, MERGE_MANIFEST_FILE
 from paft_api.report import AdapterMetrics
 from paft_api.run_spec import MergeRun, RunSpec
 from paft_api.spec.data import DataSpec
-from paft_api.spec.merge import MergeMethod, MergeSpec
+from paft_api.spec.merge import DROPS_AT_RANDOM, KEEPS_A_SHARE, MergeSpec
 from paft_trainer.adapters import Adapter
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.merge.inputs import MergeInputs
@@ -70,8 +70,10 @@ def _options(spec: MergeSpec) -> dict[str, Any]:
         "weights": [{"sft": weights.sft, "preference": weights.preference}],
         "maxShardSize": spec.output.max_shard_size,
     }
-    if spec.method is MergeMethod.TIES:
+    if spec.method in KEEPS_A_SHARE:
         options["density"] = spec.resolved_density
+    if spec.method in DROPS_AT_RANDOM:
+        options["seed"] = spec.resolved_seed
     return options
 
 

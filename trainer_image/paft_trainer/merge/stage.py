@@ -100,8 +100,8 @@ def _arms(tensor: SourceTensor, inputs: MergeInputs, merge: MergeRun) -> list[Ar
     module = tensor.entry.name.removesuffix(".weight")
     weights = merge.spec.weights[0]
     return [
-        ArmDelta(factors=inputs.adapters["sft"].modules.get(module), weight=weights.sft),
-        ArmDelta(factors=inputs.adapters["preference"].modules.get(module), weight=weights.preference),
+        ArmDelta(factors=inputs.adapters[arm].modules.get(module), weight=weight, arm=arm)
+        for arm, weight in (("sft", weights.sft), ("preference", weights.preference))
     ]
 
 

@@ -37,7 +37,9 @@ def run_rank(run_spec_json: str, base_folder: str) -> None:
     stop_signal = StopSignal()
     stop_signal.install()
     rank = int(os.environ.get("RANK", "0"))
-    reporter = Reporter(run_spec.identity, FileReportSink(Path(run_spec.report_path)) if rank == 0 else None)
+    # One rank of each node tells its launcher how things stand.
+    tells = os.environ.get("LOCAL_RANK", "0") == "0"
+    reporter = Reporter(run_spec.identity, FileReportSink(Path(run_spec.report_path)) if tells else None)
     try:
         _train(run_spec, Path(base_folder), reporter, stop_signal)
     except Exception as error:  # noqa: BLE001 - every failure must end in a cause
