@@ -60,7 +60,7 @@ class MergeOptions(Model):
 
     normalize: bool | None = None
     """Whether entries are divided by the weights of the arms that agree, which gives their mean, or added up.
-    Default: true, with preset mergekit for ties only; ties, dare_ties and della only."""
+    Default: true, with preset mergekit false for dare_ties; ties, dare_ties and della only."""
 
     gamma: Annotated[float, Field(ge=0, le=1)] | None = None
     """Share of the largest entries that is removed. Default: 0.01; breadcrumbs only."""
@@ -113,7 +113,7 @@ class MergeOptions(Model):
             "seed": self.resolved_seed,
             "rescale": "Norm" if self.is_mergekit else "Density",
             "election": "Weighted",
-            "normalize": not self.is_mergekit or self.method is MergeMethod.TIES,
+            "normalize": not self.is_mergekit or self.method is not MergeMethod.DARE_TIES,
             "gamma": 0.01,
             "epsilon": self.resolved_epsilon,
             "whole_weights": self.is_mergekit,
