@@ -5,7 +5,7 @@ so it does not depend on how the weights are cut into shards.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -81,8 +81,19 @@ def _hash_base(store: ObjectStore, base_uri: str, infos: list[ObjectInfo], weigh
             if _belongs_to_identity(name):
                 identity_files[name] = sha256
         files.append(BaseFile(name=name, size=info.size, etag=info.etag, sha256=sha256))
-    digest = digest_of({"format": FORMAT_VERSION, "tensors": tensors, "files": identity_files})
-    return BaseIndex(digest=digest, files=tuple(files))
+    return BaseIndex(digest=base_digest(tensors, identity_files), files=tuple(files))
+
+
+def base_digest(tensors: Mapping[str, Sequence[object]], identity_files: Mapping[str, str]) -> str:
+    """Identity of a base. `tensors`: dtype, shape and SHA-256 by name. `identity_files`: SHA-256 by name."""
+    return digest_of({"format": FORMAT_VERSION, "tensors": dict(tensors), "files": dict(identity_files)})
+
+
+def hash_identity_files(store: ObjectStore, base_uri: str, names: Sequence[str]) -> dict[str, str]:
+    """SHA-256 of those files beside the weights that belong to a base's identity."""
+    return {
+        name: hashlib.sha256(store.read(base_uri + name)).hexdigest() for name in names if _belongs_to_identity(name)
+    }
 
 
 def _belongs_to_identity(name: str) -> bool:
