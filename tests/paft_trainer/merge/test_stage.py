@@ -239,7 +239,7 @@ def test_the_output_is_whole_and_its_manifest_true(root: Path, tmp_path: Path, s
     assert (
         manifest["merge"]
         == claim["merge"]
-        == merge_options(method="ties").resolved()
+        == MergeOptions(method=MergeMethod.TIES).resolved()
         | {
             "form": "Full",
             "maxShardSize": "5GB",
