@@ -5,8 +5,8 @@ so it does not depend on how the weights are cut into shards.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -18,13 +18,12 @@ from paft_api.model import Digest, Model
 from paft_trainer.checkpoint_files import INDEX_FILE, CheckpointFiles, find_checkpoint_files, require_index
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.foreign_documents import shown
-from paft_trainer.read_ahead import read_ahead
+from paft_trainer.read_ahead import FILES_AT_ONCE, ReadAhead
 from paft_trainer.safetensors_files import SafetensorsHeader, read_header
 from paft_trainer.storage import ObjectInfo, ObjectStore
 
 FORMAT_VERSION = 1
 CHUNK_BYTES = 16 * 1024 * 1024
-FILES_AT_ONCE = 4
 
 
 class BaseFile(Model):
@@ -59,19 +58,26 @@ class _HashedFile:
     tensors: dict[str, list[object]]
 
 
-def index_base(store: ObjectStore, base_uri: str, artifacts_uri: str | None) -> BaseIndex:
+def index_base(
+    store: ObjectStore,
+    base_uri: str,
+    artifacts_uri: str | None,
+    *,
+    on_bytes: Callable[[int], None] = lambda count: None,
+) -> BaseIndex:
     """The index of a base, from the cache under `artifacts_uri` where the files are unchanged since.
 
-    Without `artifacts_uri` nothing is kept. Raises ConfigInvalid or ArtifactMismatch for a folder that is no base.
+    Without `artifacts_uri` nothing is kept. `on_bytes` hears how many were read now. Raises
+    ConfigInvalid or ArtifactMismatch for a folder that is no base.
     """
     found = find_checkpoint_files(store, base_uri)
     infos = _list_files(store, base_uri, found)
     if artifacts_uri is None:
-        return _hash_base(store, base_uri, infos, found)
+        return _hash_base(ReadAhead(store, on_bytes=on_bytes), base_uri, infos, found)
     cache_uri = index_uri(artifacts_uri, listing_digest(infos))
     if store.head(cache_uri) is not None:
         return read_index(store, cache_uri)
-    index = _hash_base(store, base_uri, infos, found)
+    index = _hash_base(ReadAhead(store, on_bytes=on_bytes), base_uri, infos, found)
     store.put(cache_uri, index.to_json().encode())
     return index
 
@@ -97,12 +103,9 @@ def _list_files(store: ObjectStore, base_uri: str, found: CheckpointFiles) -> li
     return [info for info in store.list(base_uri) if info.uri.removeprefix(base_uri) in names]
 
 
-def _hash_base(store: ObjectStore, base_uri: str, infos: list[ObjectInfo], found: CheckpointFiles) -> BaseIndex:
-    with (
-        ThreadPoolExecutor(FILES_AT_ONCE, "paft-read") as reads,
-        ThreadPoolExecutor(FILES_AT_ONCE, "paft-hash") as hashes,
-    ):
-        futures = [hashes.submit(_hash_file, store, base_uri, info, found, reads) for info in infos]
+def _hash_base(reads: ReadAhead, base_uri: str, infos: list[ObjectInfo], found: CheckpointFiles) -> BaseIndex:
+    with reads, ThreadPoolExecutor(FILES_AT_ONCE, "paft-hash") as hashes:
+        futures = [hashes.submit(_hash_file, reads, base_uri, info, found) for info in infos]
         try:
             hashed = [future.result() for future in futures]
         finally:
@@ -133,16 +136,14 @@ def _all_tensors(base_uri: str, hashed: Iterable[_HashedFile], found: Checkpoint
     return tensors
 
 
-def _hash_file(
-    store: ObjectStore, base_uri: str, info: ObjectInfo, found: CheckpointFiles, reads: Executor
-) -> _HashedFile:
+def _hash_file(reads: ReadAhead, base_uri: str, info: ObjectInfo, found: CheckpointFiles) -> _HashedFile:
     name = info.uri.removeprefix(base_uri)
     tensors: dict[str, list[object]] = {}
     if name in found.weights:
-        sha256 = _hash_weights(store, info, tensors, reads)
+        sha256 = _hash_weights(reads, info, tensors)
     else:
         whole = hashlib.sha256()
-        for chunk in read_ahead(store, info.uri, 0, info.size, reads=reads):
+        for chunk in reads.chunks(info.uri, 0, info.size):
             whole.update(chunk)
         sha256 = whole.hexdigest()
     return _HashedFile(file=BaseFile(name=name, size=info.size, etag=info.etag, sha256=sha256), tensors=tensors)
@@ -154,25 +155,25 @@ def _belongs_to_identity(name: str) -> bool:
     )
 
 
-def _hash_weights(store: ObjectStore, info: ObjectInfo, tensors: dict[str, list[object]], reads: Executor) -> str:
+def _hash_weights(reads: ReadAhead, info: ObjectInfo, tensors: dict[str, list[object]]) -> str:
     """SHA-256 of the file; adds each of its tensors to `tensors`. Reads the file once."""
-    header = read_header(store, info.uri)
+    header = read_header(reads.store, info.uri)
     whole = hashlib.sha256()
-    whole.update(store.read_range(info.uri, 0, header.data_start))
-    for name, dtype, shape, sha256 in _hash_tensors(store, info, header, whole, reads):
+    whole.update(reads.store.read_range(info.uri, 0, header.data_start))
+    for name, dtype, shape, sha256 in _hash_tensors(reads, info, header, whole):
         tensors[name] = [dtype, list(shape), sha256]
     return whole.hexdigest()
 
 
 def _hash_tensors(
-    store: ObjectStore, info: ObjectInfo, header: SafetensorsHeader, whole: "hashlib._Hash", reads: Executor
+    reads: ReadAhead, info: ObjectInfo, header: SafetensorsHeader, whole: "hashlib._Hash"
 ) -> Iterator[tuple[str, str, tuple[int, ...], str]]:
     """Hash large pieces of the file, of which tensors may begin and end anywhere."""
     entries = iter(header.entries)
     entry = next(entries, None)
     one = hashlib.sha256()
     position = header.data_start
-    for content in read_ahead(store, info.uri, position, info.size - position, reads=reads):
+    for content in reads.chunks(info.uri, position, info.size - position):
         chunk = memoryview(content)
         whole.update(chunk)
         while entry is not None and entry.start + entry.size <= position + len(chunk):

@@ -5,6 +5,7 @@ put any file of this machine there. Hugging Face's cache is the exception: its `
 into `blobs/` of the same repository.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -23,10 +24,10 @@ def links_out_of(folder: str, names: Iterable[str]) -> Iterator[tuple[str, Path]
     if not folder.startswith("file://"):
         return
     # The folder itself may well be reached by a link.
-    place = path_of(folder).resolve()
+    place = _real(path_of(folder))
     allowed = [place, *(parent.parent / "blobs" for parent in place.parents if parent.name == "snapshots")]
     for name in names:
-        target = path_of(folder + name).resolve()
+        target = _real(path_of(folder + name))
         if not any(target.is_relative_to(root) for root in allowed):
             yield name, target
 
@@ -35,3 +36,8 @@ def require_no_links_out(folder: str, names: Iterable[str]) -> None:
     """Raises ConfigInvalid for the first of `names` that leads out of the folder."""
     for name, target in links_out_of(folder, names):
         raise ConfigInvalid(f"{folder}{shown(name)} is a symbolic link out of its folder, to {target}", remedy=REMEDY)
+
+
+def _real(path: Path) -> Path:
+    # Path.resolve raises where links lead in a circle; whoever reads such a file is told then.
+    return Path(os.path.realpath(path))
