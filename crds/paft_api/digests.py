@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from paft_api.spec.data import DataSource
-from paft_api.spec.merge import DROPS_AT_RANDOM, KEEPS_A_SHARE, MergeSpec
+from paft_api.spec.merge import MergeOptions, MergeOutput, MergeSpec
 from paft_api.spec.preference import PreferenceSpec
 from paft_api.spec.sft import SftSpec
 from paft_api.spec.training import TrainingSpec
@@ -76,29 +76,53 @@ def preference_digest(spec: PreferenceSpec, *, base_digest: str, chat_template: 
 
 
 def recipe_digest(
-    spec: MergeSpec, *, base_digest: str, sft_adapter: str, preference_adapter: str, chat_template: str | None = None
+    options: MergeOptions,
+    output: MergeOutput,
+    *,
+    base_digest: str,
+    sft_adapter: str,
+    preference_adapter: str,
+    chat_template: str | None = None,
 ) -> str:
-    """Digest of a merge: equal recipes write equal bytes. It is the stage digest of the merge.
+    """Digest of one merge, the job's or a candidate's: equal recipes write equal bytes.
 
-    `chat_template`: the job's own, which goes into the output.
+    It covers the options that act, defaults worked out. `chat_template`: the job's own, which goes into the output.
     """
-    options: dict[str, object] = {"method": spec.method, "weights": [entry.to_document() for entry in spec.weights]}
-    if spec.method in KEEPS_A_SHARE:
-        options["density"] = spec.resolved_density
-    if spec.method in DROPS_AT_RANDOM:
-        options["seed"] = spec.resolved_seed
-    if chat_template is not None:
-        options["chatTemplate"] = chat_template
+    form: dict[str, object] = {"form": output.form, "maxShardBytes": output.max_shard_bytes}
+    if output.form == "Adapter":
+        form["rank"] = output.rank
     return digest_of(
         {
             "format": FORMAT_VERSION,
             "base": base_digest,
+            "chatTemplate": chat_template,
             "sft": sft_adapter,
             "preference": preference_adapter,
-            "options": options,
-            "maxShardBytes": spec.output.max_shard_bytes,
+            "options": options.resolved(),
+            "output": form,
         }
     )
+
+
+def merge_stage_digest(
+    spec: MergeSpec, *, base_digest: str, sft_adapter: str, preference_adapter: str, chat_template: str | None = None
+) -> str:
+    """Stage digest of the merge: its recipe digest; with candidates, one over theirs too, and their names."""
+
+    def digest(options: MergeOptions) -> str:
+        return recipe_digest(
+            options,
+            spec.output,
+            base_digest=base_digest,
+            sft_adapter=sft_adapter,
+            preference_adapter=preference_adapter,
+            chat_template=chat_template,
+        )
+
+    if not spec.candidates:
+        return digest(spec)
+    candidates = {candidate.name: digest(candidate) for candidate in spec.candidates}
+    return digest_of({"format": FORMAT_VERSION, "merge": digest(spec), "candidates": candidates})
 
 
 def _mathematics(training: TrainingSpec) -> dict[str, object]:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from paft_api.errors import JobFileFinding, JobFileInvalid
-from paft_api.model_fields import owner_of
+from paft_api.model_fields import field_at
 from paft_api.spec import PaftJob
 from paft_api.validation_messages import message_of
 from paft_api.yaml_documents import FieldPath, PlacedDocument, read_document, render_path
@@ -64,8 +64,7 @@ def _at_named_field(path: FieldPath, message: str) -> tuple[FieldPath, str]:
     """A check across fields begins its message with the path of the one to mend: its finding belongs there."""
     first, _, rest = message.partition(" ")
     named = (*path, *parse_path(first))
-    owner = owner_of(PaftJob, named)
-    if owner is None or not any(named[-1] == info.alias for info in owner.model_fields.values()):
+    if field_at(PaftJob, named) is None:
         return path, message
     return named, rest
 

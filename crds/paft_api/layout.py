@@ -10,7 +10,10 @@
         checkpoints/step-00000200/ … checkpoint_manifest.json         last: complete
         adapter/ … paft_manifest.json                                 the attempt's own copy
 
-An output folder holds `paft_claim.json` first and `merge_manifest.json` last in the same way.
+An output folder holds `paft_claim.json` first and `merge_manifest.json` last in the same way. A merge with candidates
+writes each into a folder of the same form below its own:
+
+    <output>candidates/<name>/
 """
 
 from paft_api.stages import StageName
@@ -48,3 +51,8 @@ def attempt_folder(artifacts_uri: str, stage: StageName, stage_digest: str, job_
 def checkpoint_folder(attempt: str, step: int) -> str:
     """Folder of one checkpoint; names sort by step."""
     return f"{attempt}checkpoints/step-{step:08d}/"
+
+
+def candidate_folder(output: str, name: str) -> str:
+    """Folder of a merge beside the one that goes into `output`."""
+    return f"{output}candidates/{name}/"

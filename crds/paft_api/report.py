@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from paft_api.causes import Cause
-from paft_api.model import Digest, FolderUri, Model
+from paft_api.model import Digest, DnsLabel, FolderUri, Model
 from paft_api.run_spec import StageIdentity
 from paft_api.stages import StageName
 
@@ -165,13 +165,31 @@ class AdapterResult(AdapterMetrics):
     """The artifact was another attempt's, found published already."""
 
 
-class MergeResult(Model):
-    """A published checkpoint."""
+class MergeCandidateResult(Model):
+    """A merge that was published beside the job's own."""
 
+    name: Annotated[DnsLabel, StringConstraints(max_length=40)]
+    """Its name in spec.merge.candidates."""
     artifact: FinishedArtifact
     """Where it is."""
     recipe_digest: Digest
     """What it was made from, and how."""
+    method: Annotated[str, StringConstraints(max_length=64)]
+    """Merge method."""
+    bytes: Annotated[int, Field(ge=0)]
+    """Bytes of the checkpoint."""
+
+
+MergeWarning = Annotated[str, StringConstraints(max_length=500)]
+
+
+class MergeResult(Model):
+    """A published merge."""
+
+    artifact: FinishedArtifact
+    """Where it is."""
+    recipe_digest: Digest
+    """What it was made from, and how; of this merge alone, whatever its candidates are."""
     method: Annotated[str, StringConstraints(max_length=64)]
     """Merge method."""
     merged_tensors: Annotated[int, Field(ge=0)]
@@ -185,7 +203,11 @@ class MergeResult(Model):
     peak_memory_bytes: Annotated[int, Field(ge=0)]
     """Peak resident memory of the process."""
     adopted: bool = False
-    """Everything was already there."""
+    """Everything was already there, the candidates too."""
+    candidates: Annotated[tuple[MergeCandidateResult, ...], Field(max_length=16)] = ()
+    """Those of spec.merge.candidates, in their order."""
+    warnings: Annotated[tuple[MergeWarning, ...], Field(max_length=20)] = ()
+    """In words: what in the options or the adapters has another effect than one would expect. The gravest first."""
 
 
 class Failure(Model):

@@ -71,6 +71,10 @@ REPORT = {
         "seconds": 4.5,
         "peakMemoryBytes": 6,
         "adopted": True,
+        "candidates": [
+            {"name": "halved", "artifact": ADAPTER, "recipeDigest": DIGEST, "method": "linear", "bytes": 3},
+        ],
+        "warnings": ["density 0.9 is above the share of entries that are not zero: nothing is trimmed"],
     },
     "failure": {"cause": "Diverged", "message": "m", "remedy": "r", "rank": 0, "findings": [FINDING]},
 }

@@ -28,6 +28,10 @@ def test_checkpoints_sort_by_step() -> None:
     assert folders[2] == "s3://paft/attempt/checkpoints/step-00000200/"
 
 
+def test_candidates_lie_in_the_output_each_in_a_folder_of_its_own() -> None:
+    assert layout.candidate_folder("s3://models/fused/", "halved") == "s3://models/fused/candidates/halved/"
+
+
 def test_labels_are_valid_for_kubernetes() -> None:
     labels = attempt_labels("j" * 40, StageName.PREFERENCE, 12)
 

@@ -5,7 +5,7 @@ so it does not depend on how the weights are cut into shards.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated
@@ -98,6 +98,18 @@ def listing_digest(infos: list[ObjectInfo]) -> str:
     return digest_of([FORMAT_VERSION, [[info.uri, info.size, info.etag] for info in infos]])
 
 
+def base_digest(tensors: Mapping[str, Sequence[object]], identity_files: Mapping[str, str]) -> str:
+    """Identity of a base. `tensors`: dtype, shape and SHA-256 by name. `identity_files`: SHA-256 by name."""
+    return digest_of({"format": FORMAT_VERSION, "tensors": dict(tensors), "files": dict(identity_files)})
+
+
+def hash_identity_files(store: ObjectStore, base_uri: str, names: Sequence[str]) -> dict[str, str]:
+    """SHA-256 of those files beside the weights that belong to a base's identity."""
+    return {
+        name: hashlib.sha256(store.read(base_uri + name)).hexdigest() for name in names if _belongs_to_identity(name)
+    }
+
+
 def _list_files(store: ObjectStore, base_uri: str, found: CheckpointFiles) -> list[ObjectInfo]:
     names = {*found.weights, *found.others, INDEX_FILE}
     return [info for info in store.list(base_uri) if info.uri.removeprefix(base_uri) in names]
@@ -112,8 +124,7 @@ def _hash_base(reads: ReadAhead, base_uri: str, infos: list[ObjectInfo], found: 
             hashes.shutdown(wait=False, cancel_futures=True)
     tensors = _all_tensors(base_uri, hashed, found)
     identity_files = {one.file.name: one.file.sha256 for one in hashed if _belongs_to_identity(one.file.name)}
-    digest = digest_of({"format": FORMAT_VERSION, "tensors": tensors, "files": identity_files})
-    return BaseIndex(digest=digest, files=tuple(one.file for one in hashed))
+    return BaseIndex(digest=base_digest(tensors, identity_files), files=tuple(one.file for one in hashed))
 
 
 def _all_tensors(base_uri: str, hashed: Iterable[_HashedFile], found: CheckpointFiles) -> dict[str, list[object]]:

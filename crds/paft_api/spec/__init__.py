@@ -4,7 +4,8 @@ from paft_api.spec.base import BaseSpec
 from paft_api.spec.data import DataFormat, DataSource, DataSpec
 from paft_api.spec.job import Metadata, PaftJob, PaftJobSpec
 from paft_api.spec.lora import LoraSpec
-from paft_api.spec.merge import ArmWeights, MergeMethod, MergeOutput, MergeSpec
+from paft_api.spec.merge import ArmWeights, MergeCandidate, MergeMethod, MergeOptions, MergeOutput, MergeSpec
+from paft_api.spec.merge_weights import LayerRange, WeightAnchor
 from paft_api.spec.preference import DpoLoss, DpoSpec, PreferenceSpec
 from paft_api.spec.resources import ArmResources, StageResources
 from paft_api.spec.run_policy import RunPolicy
@@ -25,8 +26,11 @@ __all__ = [
     "DpoSpec",
     "KeepSpec",
     "L1Spec",
+    "LayerRange",
     "LoraSpec",
+    "MergeCandidate",
     "MergeMethod",
+    "MergeOptions",
     "MergeOutput",
     "MergeSpec",
     "Metadata",
@@ -41,4 +45,5 @@ __all__ = [
     "StorageSpec",
     "TrainerSpec",
     "TrainingSpec",
+    "WeightAnchor",
 ]

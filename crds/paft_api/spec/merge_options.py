@@ -60,7 +60,7 @@ class MergeOptions(Model):
 
     normalize: bool | None = None
     """Whether entries are divided by the weights of the arms that agree, which gives their mean, or added up.
-    Default: true, with preset mergekit for ties only; ties, dare_ties and della only."""
+    Default: true, with preset mergekit false for dare_ties; ties, dare_ties and della only."""
 
     gamma: Annotated[float, Field(ge=0, le=1)] | None = None
     """Share of the largest entries that is removed. Default: 0.01; breadcrumbs only."""
@@ -113,7 +113,7 @@ class MergeOptions(Model):
             "seed": self.resolved_seed,
             "rescale": "Norm" if self.is_mergekit else "Density",
             "election": "Weighted",
-            "normalize": not self.is_mergekit or self.method is MergeMethod.TIES,
+            "normalize": not self.is_mergekit or self.method is not MergeMethod.DARE_TIES,
             "gamma": 0.01,
             "epsilon": self.resolved_epsilon,
             "whole_weights": self.is_mergekit,
@@ -161,30 +161,31 @@ class MergeOptions(Model):
             density = self.resolved_density
             if density - self.epsilon < 0 or density + self.epsilon > 1:
                 raise ValueError(
-                    f"epsilon {self.epsilon} around density {density} leaves 0 to 1; lower epsilon to at most "
-                    f"{min(density, 1 - density)}"
+                    f"epsilon {self.epsilon} around density {density} leaves 0 to 1; lower it to at most the smaller "
+                    "of density and 1 - density"
                 )
         return self
 
     @model_validator(mode="after")
     def _slerp_weights_are_a_place_between(self) -> Self:
-        for weights in (anchor for entry in self.weights for anchor in entry.anchors):
-            if self.method is MergeMethod.SLERP and (
-                min(weights.sft, weights.preference) < 0 or weights.sft + weights.preference == 0
+        for index, entry in enumerate(self.weights):
+            if self.method is MergeMethod.SLERP and any(
+                min(anchor.sft, anchor.preference) < 0 or anchor.sft + anchor.preference == 0
+                for anchor in entry.anchors
             ):
                 raise ValueError(
-                    f"weights sft {weights.sft} and preference {weights.preference} are no place between two deltas; "
-                    "slerp needs weights of which none is negative and one is above 0"
+                    f"weights[{index}] is no place between two deltas; slerp needs weights of which none is negative "
+                    "and one is above 0"
                 )
         return self
 
     @model_validator(mode="after")
     def _linear_weights_have_a_sum(self) -> Self:
-        for entry in self.weights:
+        for index, entry in enumerate(self.weights):
             sums = [anchor.sft + anchor.preference for anchor in entry.anchors]
             if self.method is MergeMethod.LINEAR and not (min(sums) > 0 or max(sums) < 0):
                 raise ValueError(
-                    f"weights add up to {' and '.join(str(one) for one in sums)}, and linear divides by that; give "
-                    "weights whose sum is not 0 and keeps its sign, or use task_arithmetic"
+                    f"weights[{index}] has a sum that is 0 or becomes 0 between anchors, and linear divides by it; "
+                    "give weights whose sum keeps its sign, or use task_arithmetic"
                 )
         return self

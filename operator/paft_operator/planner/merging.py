@@ -1,7 +1,7 @@
 """The merge: after both arms, for exactly their adapters."""
 
 from paft_api.conditions import ADAPTERS_CHANGED
-from paft_api.digests import recipe_digest
+from paft_api.digests import merge_stage_digest
 from paft_api.stages import ARMS, StageName
 from paft_api.status import StageState
 from paft_operator.planner.planning import Planning
@@ -20,7 +20,7 @@ def plan_merge(planning: Planning) -> None:
     assert planning.base is not None
     assert sft.artifact_digest is not None
     assert preference.artifact_digest is not None
-    digest = recipe_digest(
+    digest = merge_stage_digest(
         planning.job.spec.merge,
         base_digest=planning.base.digest,
         sft_adapter=sft.artifact_digest,

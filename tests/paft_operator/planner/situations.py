@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from paft_api.causes import CAUSE_FACTS, Cause
-from paft_api.digests import recipe_digest
+from paft_api.digests import merge_stage_digest
 from paft_api.report import (
     Activity,
     AdapterResult,
@@ -64,7 +64,7 @@ def job(*, generation: int = 1, status: PaftJobStatus | None = None, **run_polic
 def merge_digest() -> str:
     """Stage digest of the merge of ADAPTERS."""
     sft, preference = (ADAPTERS[arm].digest for arm in ARMS)
-    return recipe_digest(job().spec.merge, base_digest=BASE_DIGEST, sft_adapter=sft, preference_adapter=preference)
+    return merge_stage_digest(job().spec.merge, base_digest=BASE_DIGEST, sft_adapter=sft, preference_adapter=preference)
 
 
 def digest_for(stage: StageName) -> str | None:

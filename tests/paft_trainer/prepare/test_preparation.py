@@ -11,7 +11,7 @@ from tests.run_specs import write_sums
 from tests.tiny_models import build_adapter, build_checkpoint
 
 from paft_api.digests import preference_digest, recipe_digest, sft_digest
-from paft_api.layout import ADAPTER_MANIFEST_FILE, CLAIM_FILE, attempt_folder, stage_folder
+from paft_api.layout import ADAPTER_MANIFEST_FILE, CLAIM_FILE, attempt_folder, candidate_folder, stage_folder
 from paft_api.report import ArmPreparation, FinishedArtifact
 from paft_api.spec.storage import StorageSpec
 from paft_api.stages import StageName
@@ -133,6 +133,7 @@ def test_an_output_of_the_same_recipe_passes_and_one_of_another_does_not(
     }
     recipe = recipe_digest(
         merge,
+        merge.output,
         base_digest=first.base_digest,
         sft_adapter=adapters[StageName.SFT],
         preference_adapter=adapters[StageName.PREFERENCE],
@@ -147,6 +148,33 @@ def test_an_output_of_the_same_recipe_passes_and_one_of_another_does_not(
             f"{merge.output.uri} was written by another recipe ({recipe}); outputs are written once and never changed",
         )
     ]
+
+
+def test_candidates_in_a_claimed_output_are_looked_at_too(root: Path, local_storage: StorageSpec) -> None:
+    candidates = [{"name": "halved", "lambda": 0.5}, {"name": "linear", "method": "linear"}]
+    run_spec = prepare_run_spec(root, local_storage.to_document(), merge__candidates=candidates)
+    assert run_spec.prepare is not None
+    merge = run_spec.prepare.merge
+    first = run_prepare(run_spec)
+    adapters = {
+        f"{stage}_adapter": claim_adapter(root, local_storage, stage, arm.stage_digest)
+        for stage, arm in ((StageName.SFT, first.sft), (StageName.PREFERENCE, first.preference))
+    }
+    own, halved, _ = (
+        recipe_digest(options, merge.output, base_digest=first.base_digest, **adapters)
+        for options in (merge, *merge.candidates)
+    )
+    store = FileStore()
+    write_claim(store, merge.output.uri, own)
+    write_claim(store, candidate_folder(merge.output.uri, "halved"), halved)
+    assert run_prepare(run_spec)
+    folder = candidate_folder(merge.output.uri, "linear")
+    store.put(folder + "config.json", b"{}")
+    told = f"{folder} is not empty and was not written by PAFT: it holds {folder}config.json"
+    assert findings_of(run_spec) == [("ArtifactMismatch", "spec.merge.output.uri", told)]
+    write_claim(store, folder, halved)
+    told = f"{folder} was written by another recipe ({halved}); outputs are written once and never changed"
+    assert findings_of(run_spec) == [("ArtifactMismatch", "spec.merge.output.uri", told)]
 
 
 def write_claim(store: ObjectStore, folder: str, recipe: str) -> None:
