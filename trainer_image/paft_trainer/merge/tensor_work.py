@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.merge.arithmetic import Arithmetic, Delta, Meeting
 from paft_trainer.merge.interference import NOWHERE, Outcome, TensorFigures
@@ -105,7 +107,7 @@ class TensorWork:
         answers = self.answers()
         view = memoryview(content)
         meeting = NOWHERE
-        contents = [memoryview(bytearray(len(content))) for _ in self._members]
+        contents = [memoryview(np.empty(len(content), np.uint8)) for _ in self._members]
         outcomes: list[Outcome | None] = [None] * len(self._members)
         for block in rows.cut(BLOCK_ELEMENTS):
             deltas = self._deltas(block)
