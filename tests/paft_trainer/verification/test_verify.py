@@ -228,4 +228,4 @@ def test_no_more_than_two_pieces_of_a_file_are_asked_for_ahead(tmp_path: Path) -
             seen.append(len(chunk))
             assert len(store.sizes) <= len(seen) + 1
     assert seen == store.sizes == [CHUNK_BYTES] * 5
-    assert FILES_AT_ONCE * 2 * CHUNK_BYTES <= 64 * 1024 * 1024
+    assert FILES_AT_ONCE * 3 * CHUNK_BYTES <= 96 * 1024 * 1024
