@@ -77,8 +77,8 @@ def test_thresholds_are_exact_among_all_tensors(
         for questions in asked:
             for question, (answer,) in survey.answers(questions).items():
                 if question.stream is stream:
-                    last = in_order[gone if question.is_upper else gone + number - 1]
-                    assert answer == (float(last) if number else math.inf)
+                    place = gone if question.is_upper else gone + number - 1
+                    assert answer == (float(in_order[place]) if number else math.inf)
 
 
 def test_rules_for_factors_are_told_apart() -> None:
