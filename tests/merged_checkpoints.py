@@ -117,7 +117,9 @@ def merge_checkpoint(
     """Write the shards of all merges below `folder`, going on where an earlier call ended; figures by merge."""
     store = store or FileStore()
     inputs = model.inputs(store)
-    fusions = {name: _fusion(store, folder_uri(folder) + f"{name}/", options, inputs) for name, options in sweep.items()}
+    fusions = {
+        name: _fusion(store, folder_uri(folder) + f"{name}/", options, inputs) for name, options in sweep.items()
+    }
     writer = CheckpointWriter(
         store=store,
         arithmetic=arithmetic or CpuArithmetic(),
@@ -134,9 +136,7 @@ def merge_checkpoint(
 def _fusion(store: ObjectStore, uri: str, options: MergeOptions, inputs: MergeInputs) -> Fusion:
     output = OutputFolder(store, uri)
     output.find_shards(RECIPE)
-    return Fusion(
-        method=method_of(options), arms=arms_of_tensors(options, inputs), output=output, recipe_digest=RECIPE
-    )
+    return Fusion(method=method_of(options), arms=arms_of_tensors(options, inputs), output=output, recipe_digest=RECIPE)
 
 
 def all_bytes(folder: Path, names: Sequence[str]) -> dict[str, dict[str, bytes]]:
