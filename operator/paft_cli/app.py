@@ -248,3 +248,41 @@ def merge(
         region=region,
     )
     raise typer.Exit(merge_adapters(arguments))
+
+
+@app.command()
+def verify(
+    uri: Annotated[
+        str, typer.Argument(metavar="URI", help="Merged checkpoint, published adapter or base.", show_default=False)
+    ],
+    artifacts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="Base: storage.artifactsUri of a job that used it. Default: what paft merge keeps here.",
+            show_default=False,
+        ),
+    ] = None,
+    digest: Annotated[
+        str | None,
+        typer.Option(metavar="sha256:…", help="Digest that the whole must have, besides.", show_default=False),
+    ] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Address of an S3-compatible server. Default: AWS.", show_default=False),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Region of the buckets. Default: the environment's.", show_default=False),
+    ] = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Read a folder and compare it with its manifest, or a base with its index. Changes nothing.
+
+    URI is s3://bucket/folder/ or a local path. Exits with 0 when every file is as it was, and with 1 when one is
+    changed, cut, missing, swapped or added, or when there is nothing to compare with.
+    """
+    from paft_cli.commands.verify import VerifyArguments, verify_folder
+
+    arguments = VerifyArguments(uri=uri, artifacts=artifacts, digest=digest, endpoint=endpoint, region=region)
+    raise typer.Exit(verify_folder(arguments, output=output))

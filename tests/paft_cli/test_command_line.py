@@ -13,7 +13,7 @@ from paft_cli.app import Method
 
 HEAVY = ("torch", "transformers", "boto3", "numpy", "pydantic", "yaml", "rich", "kubernetes", "urllib3")
 COMMANDS = (
-    "validate", "plan", "run", "submit", "status", "watch", "logs", "retry", "suspend", "resume", "merge",
+    "validate", "plan", "run", "submit", "status", "watch", "logs", "retry", "suspend", "resume", "merge", "verify",
 )  # fmt: skip
 
 
