@@ -195,8 +195,8 @@ REFUSED: dict[str, tuple[Callable[[Path], None], type[StageError], str]] = {
     ),
     "modules to save": (
         configured(modules_to_save=["lm_head"]),
-        ConfigInvalid,
-        "{folder} uses modules_to_save: it carries whole modules besides its factors" + PLAIN_LORA,
+        ArtifactMismatch,
+        "{weights} holds no whole tensor, but adapter_config.json names modules_to_save",
     ),
     "unknown variant": (
         configured(use_next_years_lora=True),
@@ -244,7 +244,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], type[StageError], str]] = {
         weights(lambda tensors: tensors.update({"base_model.model.model.embed.lora_embedding_A": torch.ones(2, 3)})),
         ConfigInvalid,
         "{weights} holds base_model.model.model.embed.lora_embedding_A of shape [2, 3] and dtype F32, "
-        "no factor of a linear module",
+        "a factor of an embedding, which is no linear module",
     ),
     "integers": (
         weights(lambda tensors: tensors.update({A_KEY: torch.ones(4, 32, dtype=torch.int8)})),
