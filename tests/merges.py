@@ -37,12 +37,15 @@ def merge_run_spec(
     density: float | None = None,
     seed: int | None = None,
     max_shard_size: str = "5GB",
+    form: str = "Full",
+    rank: int | None = None,
+    options: Mapping[str, Any] | None = None,
     base_digest: str | None = None,
     chat_template: str | None = None,
     digests: Mapping[str, str] | None = None,
     endpoint: str | None = None,
 ) -> RunSpec:
-    """One attempt at a merge. Folders are URIs; `digests`: of the adapters, by arm."""
+    """One attempt at a merge. Folders are URIs; `digests`: of the adapters, by arm; `options`: more of spec.merge."""
     expected = digests or {}
     document = {
         "identity": {
@@ -66,8 +69,9 @@ def merge_run_spec(
                 "weights": [{"sft": weights[0], "preference": weights[1]}],
                 "density": density,
                 "seed": seed,
-                "output": {"uri": output, "maxShardSize": max_shard_size},
-            },
+                "output": {"uri": output, "maxShardSize": max_shard_size, "form": form, "rank": rank},
+            }
+            | dict(options or {}),
             "sft": {"uri": sft, "digest": expected.get("sft")},
             "preference": {"uri": preference, "digest": expected.get("preference")},
         },

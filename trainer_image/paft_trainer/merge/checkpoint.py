@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
-from paft_trainer.merge.arithmetic import Arithmetic, Meeting
+from paft_trainer.merge.arithmetic import DTYPES, Arithmetic, Meeting
 from paft_trainer.merge.base_hashes import BaseHashes
 from paft_trainer.merge.interference import Outcome, TensorFigures
 from paft_trainer.merge.method import Method
@@ -18,7 +18,7 @@ from paft_trainer.merge.pipeline import Pipeline
 from paft_trainer.merge.rows import CHUNK_ELEMENTS, Rows
 from paft_trainer.merge.saved_tensors import Replacement
 from paft_trainer.merge.shards import Shard, SourceTensor
-from paft_trainer.merge.tensor_work import DTYPES, MergedRows, TensorWork
+from paft_trainer.merge.tensor_work import MergedRows, TensorWork
 from paft_trainer.merge.write_behind import WriteBehind
 from paft_trainer.safetensors_files import encode_header
 from paft_trainer.storage import ObjectStore

@@ -11,9 +11,9 @@ from paft_trainer.adapters import Adapter, read_adapter, require_base
 from paft_trainer.base_index import index_base, listing_digest
 from paft_trainer.checkpoint_files import CheckpointFiles, find_checkpoint_files
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid
+from paft_trainer.merge.arithmetic import DTYPES
 from paft_trainer.merge.saved_tensors import check_base_layers, check_saved_tensors
 from paft_trainer.merge.shards import SourceTensor
-from paft_trainer.merge.tensor_work import DTYPES
 from paft_trainer.safetensors_files import TensorEntry, read_header
 from paft_trainer.storage import ObjectStore
 

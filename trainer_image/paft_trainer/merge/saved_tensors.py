@@ -15,9 +15,9 @@ from paft_trainer.adapter_weights import FLOATS, SavedTensor
 from paft_trainer.adapters import Adapter
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.foreign_documents import shown
+from paft_trainer.merge.arithmetic import DTYPES
 from paft_trainer.merge.method import ARMS
 from paft_trainer.merge.shards import SourceTensor
-from paft_trainer.merge.tensor_work import DTYPES
 from paft_trainer.safetensors_files import DTYPE_BYTES, TensorEntry
 from paft_trainer.storage import ObjectStore
 
@@ -111,8 +111,7 @@ def check_base_layers(store: ObjectStore, base: Mapping[str, SourceTensor], adap
             if source is not None and source.entry.shape == copy.entry.shape and _is_equal(store, source, copy):
                 continue
             raise ArtifactMismatch(
-                f"the {arm} adapter {adapter.uri} holds a copy of {shown(name)}, which is not the "
-                "base's",
+                f"the {arm} adapter {adapter.uri} holds a copy of {shown(name)}, which is not the base's",
                 remedy="Merge adapters with the base they were trained on; a resized vocabulary cannot be merged.",
             )
 
