@@ -39,11 +39,12 @@ def mergekit_recipe(options: MergeOptions, recipe: Mapping[str, Any]) -> bytes |
     parameters, of_models, left_out = _parameters(options)
     document: dict[str, Any] = {
         "merge_method": options.method.value,
-        "base_model": _path(recipe["base"]["uri"]),
+        "base_model": models["sft"] if options.method is MergeMethod.SLERP else _path(recipe["base"]["uri"]),
         "models": [{"model": models[arm]} | of_models[arm] for arm in ARMS],
     }
-    if options.method is MergeMethod.SLERP:
-        document["base_model"] = models["sft"]
+    if options.method is MergeMethod.LINEAR:
+        # There a base is one of the models whose mean is taken.
+        del document["base_model"]
     if parameters:
         document["parameters"] = parameters
     comments = ["The same merge for mergekit 0.1.5. What differs from PAFT's:", *differences, *left_out]
