@@ -77,8 +77,8 @@ def read_adapter(
     """
     configuration_bytes = _read_configuration(store, folder)
     uri = folder + WEIGHTS_FILE
-    check_weights_header(uri, read_header(store, uri))
     configuration = parse_configuration(folder, configuration_bytes)
+    check_weights_header(uri, read_header(store, uri))
     weights = read_weights(store, uri)
     digest = adapter_digest(
         {CONFIGURATION_FILE: hashlib.sha256(configuration_bytes).hexdigest(), WEIGHTS_FILE: weights.sha256}
