@@ -39,13 +39,12 @@ class Election:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Added:
-    """What adding a delta to rows of the base came to. `content`: the merged bytes.
+    """What adding a delta to rows of the base came to.
 
     `zero`: entries whose delta is 0. `unchanged`: entries that keep their bits. `not_finite`: entries that left the
     dtype's range.
     """
 
-    content: bytes | memoryview
     zero: int
     unchanged: int
     not_finite: int
@@ -117,5 +116,5 @@ class Arithmetic(Protocol):
     def decode(self, base: bytes | memoryview, dtype: str, rows: Rows) -> Delta:
         """Rows of the base in fp32. `dtype`: BF16, F16 or F32."""
 
-    def add(self, base: bytes | memoryview, dtype: str, delta: Delta) -> Added:
-        """base + delta, added in fp32 and rounded once to the base's dtype, to nearest even."""
+    def add(self, base: bytes | memoryview, dtype: str, delta: Delta, out: memoryview) -> Added:
+        """base + delta, added in fp32 and rounded once to the base's dtype, to nearest even; the bytes go to `out`."""

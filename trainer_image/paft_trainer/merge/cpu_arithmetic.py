@@ -112,12 +112,11 @@ class CpuArithmetic:
         _DECODE[dtype](bits, _flat(out))
         return out
 
-    def add(self, base: bytes | memoryview, dtype: str, delta: Array) -> Added:
+    def add(self, base: bytes | memoryview, dtype: str, delta: Array, out: memoryview) -> Added:
         """See Arithmetic."""
-        bits = np.frombuffer(base, _BITS[dtype])
-        out = np.empty_like(bits)
-        zero, unchanged, not_finite = _ADD[dtype](bits, _flat(delta), out)
-        return Added(content=out.data.cast("B"), zero=zero, unchanged=unchanged, not_finite=not_finite)
+        bits, merged = (np.frombuffer(content, _BITS[dtype]) for content in (base, out))
+        zero, unchanged, not_finite = _ADD[dtype](bits, _flat(delta), merged)
+        return Added(zero=zero, unchanged=unchanged, not_finite=not_finite)
 
 
 def _flat(array: Array) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":

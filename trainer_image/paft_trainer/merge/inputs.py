@@ -9,7 +9,7 @@ from typing import Any
 from paft_api.run_spec import MergeRun, RunSpec
 from paft_trainer.adapters import Adapter, read_adapter, require_base
 from paft_trainer.base_index import index_base, listing_digest
-from paft_trainer.checkpoint_files import CheckpointFiles, find_checkpoint_files
+from paft_trainer.checkpoint_files import CheckpointFiles, find_checkpoint_files, require_index
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid
 from paft_trainer.merge.arithmetic import DTYPES
 from paft_trainer.merge.saved_tensors import check_base_layers, check_saved_tensors
@@ -91,6 +91,10 @@ def open_base(store: ObjectStore, base_uri: str) -> BaseTensors:
                     f"{entry.name} lies in {tensors[entry.name].uri} and in {uri}", remedy="Upload the base again."
                 )
             tensors[entry.name] = SourceTensor(uri=uri, entry=entry)
+    if files.weight_map is not None:
+        require_index(
+            base_uri, files.weight_map, {name: one.uri.removeprefix(base_uri) for name, one in tensors.items()}
+        )
     tied = _read_configuration(store, base_uri).get("tie_word_embeddings") is True
     return BaseTensors(files=files, tensors=tuple(tensors.values()), tied=tied)
 

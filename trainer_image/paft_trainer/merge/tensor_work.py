@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.merge.arithmetic import DTYPES, Arithmetic, Delta, Meeting
 from paft_trainer.merge.interference import NOWHERE, Outcome, TensorFigures
@@ -21,7 +23,7 @@ Member = tuple[Method, TensorArms]
 class MergedRows:
     """Some rows of a tensor, merged. `contents`, `outcomes`: of each merge."""
 
-    contents: tuple[bytes | memoryview, ...]
+    contents: tuple[memoryview, ...]
     outcomes: tuple[Outcome, ...]
     meeting: Meeting
 
@@ -102,7 +104,7 @@ class TensorWork:
         answers = self.answers()
         view = memoryview(content)
         meeting = NOWHERE
-        parts: list[list[bytes | memoryview]] = [[] for _ in self._members]
+        contents = [memoryview(np.empty(len(content), np.uint8)) for _ in self._members]
         outcomes: list[Outcome | None] = [None] * len(self._members)
         for block in rows.cut(BLOCK_ELEMENTS):
             deltas = self._deltas(block)
@@ -111,15 +113,14 @@ class TensorWork:
             whole = self._decoded(view, rows, block) if self.needs_base_to_look else None
             for index, (method, arms) in enumerate(self._members):
                 merged = method.merge(arms, deltas, block, answers[index], self._arithmetic, whole)
-                added = self._arithmetic.add(base, self._dtype, merged)
+                added = self._arithmetic.add(base, self._dtype, merged, self._slice(contents[index], rows, block))
                 if added.not_finite:
                     raise _out_of_range(arms.name, self._dtype)
                 outcome = Outcome.of(added, self._arithmetic.product_sums(merged, merged))
                 before = outcomes[index]
                 outcomes[index] = outcome if before is None else before + outcome
-                parts[index].append(added.content)
         return MergedRows(
-            contents=tuple(b"".join(part) if len(part) > 1 else part[0] for part in parts),
+            contents=tuple(contents),
             outcomes=tuple(outcome for outcome in outcomes if outcome is not None),
             meeting=meeting,
         )

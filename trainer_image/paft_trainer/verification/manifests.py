@@ -7,6 +7,7 @@ from typing import Any
 
 from paft_api.digests import file_set_digest
 from paft_api.verification import FolderKind, Problem, ProblemKind
+from paft_trainer.foreign_documents import quoted
 from paft_trainer.verification.comparison import REMEDIES, FileIdentity
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -69,23 +70,36 @@ def check_digests(manifest: Manifest, file: str, *, expected_digest: str | None)
 
 def check_claim(manifest: Manifest, claim: Mapping[str, Any], file: str) -> list[Problem]:
     """What the claim promised against what the manifest says: the recipe of a merge, the digest of an adapter."""
-    promised = claim if manifest.kind == "merge" else {"digest": claim.get("digest")}
-    differing = sorted(name for name, value in promised.items() if manifest.document.get(name) != value)
-    if manifest.kind == "merge" and "recipeDigest" not in promised:
-        differing.insert(0, "recipeDigest")
+    told = _as_claimed(manifest.document, claim) if manifest.kind == "merge" else manifest.document
+    names = {"recipeDigest", *claim} if manifest.kind == "merge" else {"digest"}
+    differing = [name for name in sorted(names, key=_digests_first) if claim.get(name) != told.get(name)]
     if not differing:
         return []
-    name = "recipeDigest" if "recipeDigest" in differing else differing[0]
-    message = f"{name} is {claim.get(name)!r:.100} here, but {manifest.document.get(name)!r:.100} in the manifest"
+    name = differing[0]
+    message = f"{name} is {quoted(claim.get(name))} here, but {quoted(told.get(name))} in the manifest"
     return [Problem(file=file, kind=ProblemKind.CLAIM, message=message, remedy=REMEDIES[manifest.kind])]
+
+
+def _as_claimed(document: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe as it was when the folder was claimed: a base that nobody had read was known by its listing then."""
+    told = dict(document)
+    told["recipeDigest"] = document.get("claimedDigest", document.get("recipeDigest"))
+    match claim.get("base"), document.get("base"):
+        case {"uri": claimed, "listingDigest": str()} as base, {"uri": uri} if claimed == uri:
+            told["base"] = base
+    return told
+
+
+def _digests_first(name: str) -> tuple[bool, str]:
+    return not name.endswith("igest"), name
 
 
 def _identity(name: str, entry: Any) -> FileIdentity:
     parts = name.split("/")
     if not name.isprintable() or any(part in ("", ".", "..") for part in parts):
-        raise BrokenManifest(f"it lists {name!r:.100}, which is no name of a file in the folder")
+        raise BrokenManifest(f"it lists {quoted(name)}, which is no name of a file in the folder")
     match entry:
         case {"size": int(size), "sha256": str(sha256)} if size >= 0 and _SHA256.fullmatch(sha256):
             return FileIdentity(size=size, sha256=sha256)
         case _:
-            raise BrokenManifest(f"it tells no size and SHA-256 of {name:.100}")
+            raise BrokenManifest(f"it tells no size and SHA-256 of {quoted(name)}")
