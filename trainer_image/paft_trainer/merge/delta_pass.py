@@ -1,6 +1,7 @@
 """Passes over the merged deltas of a tensor, without the base: rows in parts of one size, by all workers, in order."""
 
 import math
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -23,8 +24,11 @@ Use = Callable[[Iterator[tuple[Rows, Delta]]], Found]
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
+    """`squares`: of each row, the squared length of its merged delta; None where that needs the base."""
+
     meeting: Meeting
-    outcome: Outcome | None
+    zero: int
+    squares: "array[float] | None"
 
 
 class DeltaPasses:
@@ -55,21 +59,20 @@ class DeltaPasses:
 
     def figures(self) -> TensorFigures:
         """How the deltas meet and what the merge leaves of them. None of the latter where that needs the base."""
-        meeting, outcomes = NOWHERE, []
-        measured = (self._pipeline.compute(partial(self._measure, rows)) for rows in self._parts)
-        for one in self._pipeline.in_order(measured):
-            meeting += one.meeting
-            outcomes.append(one.outcome)
-        total: Outcome | None = Outcome(zero=0, unchanged=None, square=0.0)
-        for outcome in outcomes:
-            total = None if total is None or outcome is None else total + outcome
+        measured = [self._pipeline.compute(partial(self._measure, rows)) for rows in self._parts]
+        parts = list(self._pipeline.in_order(measured))
+        squares = [part.squares for part in parts if part.squares is not None]
+        outcome = None
+        if len(squares) == len(parts):
+            square = math.fsum(one for rows in squares for one in rows)
+            outcome = Outcome(zero=sum(part.zero for part in parts), unchanged=None, square=square)
         rows = self.arms.rows
         return TensorFigures(
             name=self.arms.name,
             entries=rows.height * rows.columns,
             lengths=self.arms.lengths,
-            meeting=meeting,
-            outcome=total,
+            meeting=sum((part.meeting for part in parts), NOWHERE),
+            outcome=outcome,
         )
 
     def _merged(self, rows: Rows) -> Iterator[tuple[Rows, Delta]]:
@@ -78,14 +81,13 @@ class DeltaPasses:
             yield block, merged
 
     def _measure(self, rows: Rows) -> _Measured:
-        meeting, zero, squares = NOWHERE, 0, [0.0]
-        is_known = True
+        meeting, zero, squares = NOWHERE, 0, array("d")
+        if self._work.needs_base_to_look:
+            for _, deltas, _ in self._work.merged_deltas(rows):
+                meeting += self.arithmetic.meet(*deltas)
+            return _Measured(meeting, zero, None)
         for block, deltas, merged in self._work.merged_deltas(rows):
             meeting += self.arithmetic.meet(*deltas)
-            if merged is None:
-                is_known = False
-                continue
             zero += block.height * block.columns - self.arithmetic.meet(merged, merged).first
-            squares += self.arithmetic.product_sums(merged, merged)
-        outcome = Outcome(zero=zero, unchanged=None, square=math.fsum(squares)) if is_known else None
-        return _Measured(meeting, outcome)
+            squares.extend(self.arithmetic.product_sums(merged, merged))
+        return _Measured(meeting, zero, squares)

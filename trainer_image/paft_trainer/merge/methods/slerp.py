@@ -67,6 +67,6 @@ class Slerp:
         """See Method."""
         one, other = self.factors(tensor, answers)
         merged = arithmetic.weighted_sum(*deltas, self.delta_factors(tensor, answers))
-        if base is None or one + other == 1:
+        if base is None or not self.takes_whole_weights or one + other == 1:
             return merged
         return arithmetic.weighted_sum(merged, base, (1.0, (one + other - 1.0) * self.options.lambda_))
