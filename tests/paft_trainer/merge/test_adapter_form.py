@@ -24,7 +24,6 @@ from tests.tiny_models import build_adapter, build_checkpoint
 from transformers import AutoModelForCausalLM
 
 from paft_api.run_spec import RunSpec
-from paft_trainer.errors import ConfigInvalid
 from paft_trainer.merge import stage
 from paft_trainer.storage.file_store import FileStore
 from paft_trainer.verification import verify
@@ -260,8 +259,3 @@ def test_untrained_arms_give_an_adapter_that_does_nothing(root: Path, tmp_path: 
     for method in ("linear", "ties"):
         run_merge(spec(method, method=method, sft=folder_uri(zero), preference=folder_uri(zero)))
         assert all(not delta.any() for delta in written_deltas(root, tmp_path / method).values())
-
-
-def test_an_arc_between_whole_weights_is_refused(spec: Spec) -> None:
-    with pytest.raises(ConfigInvalid, match="wholeWeights true changes all of the base's weights"):
-        run_merge(spec(method="slerp", options={"wholeWeights": True}))

@@ -23,8 +23,9 @@ from paft_trainer.merge.rows import Rows
 
 OVERSAMPLING = 10
 """Directions beyond the rank, as the paper advises."""
-POWER_ITERATIONS = 3
-"""Deltas whose signs were elected lose length slowly from one direction to the next."""
+POWER_ITERATIONS = 2
+"""Deltas whose signs were elected lose length slowly from one direction to the next: with one iteration the error is
+2 % above the least of the rank, with two 0.4 %."""
 SEED = 0
 
 Matrix = np.ndarray[tuple[int, int], np.dtype[np.float64]]
@@ -52,14 +53,19 @@ def squared_residual(passes: DeltaPasses, factors: Factors) -> float:
 
 
 def _there(directions: Matrix, blocks: Iterator[tuple[Rows, Delta]]) -> Matrix:
-    return np.concatenate([_image(directions, delta) for _, delta in blocks])
+    return _image(directions, _together(blocks))
 
 
 def _there_and_back(directions: Matrix, blocks: Iterator[tuple[Rows, Delta]]) -> Matrix:
+    delta = _together(blocks)
     total = np.zeros_like(directions)
-    for _, delta in blocks:
-        subspaces.add_back_projection(delta, _image(directions, delta), total)
+    subspaces.add_back_projection(delta, _image(directions, delta), total)
     return total
+
+
+def _together(blocks: Iterator[tuple[Rows, Delta]]) -> Delta:
+    """A whole part, so that directions are fetched from memory once for many rows."""
+    return np.concatenate([delta for _, delta in blocks])
 
 
 def _image(directions: Matrix, delta: Delta) -> Matrix:

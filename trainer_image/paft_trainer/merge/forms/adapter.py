@@ -14,7 +14,6 @@ import torch
 from paft_api.report import Activity
 from paft_trainer.adapter_weights import SavedTensor
 from paft_trainer.adapters import WEIGHTS_FILE, Factors
-from paft_trainer.errors import ConfigInvalid
 from paft_trainer.merge.adapter_files import encode_configuration, factor_names
 from paft_trainer.merge.combinations import combination
 from paft_trainer.merge.cpu_arithmetic import CpuArithmetic
@@ -24,7 +23,6 @@ from paft_trainer.merge.low_rank import closest_factors, squared_residual
 from paft_trainer.merge.merge_task import MergeTask, PlannedMerge
 from paft_trainer.merge.method import Method, TensorArms
 from paft_trainer.merge.methods import method_of
-from paft_trainer.merge.methods.slerp import Slerp
 from paft_trainer.merge.model_answers import survey_model
 from paft_trainer.merge.pipeline import Pipeline
 from paft_trainer.merge.progress import MergeProgress
@@ -108,14 +106,9 @@ class _AdapterContent:
 
 
 def write_adapter(task: MergeTask, planned: Sequence[PlannedMerge]) -> None:
-    """Write the adapter; `adapter_config.json` after the weights. Raises ConfigInvalid for a merge that is no delta."""
+    """Write the adapter; `adapter_config.json` after the weights."""
     (one,) = planned
     method = method_of(one.options)
-    if isinstance(method, Slerp) and method.takes_whole_weights:
-        raise ConfigInvalid(
-            "slerp with wholeWeights true changes all of the base's weights, which no adapter holds",
-            remedy="Use wholeWeights: false, or output.form: Full.",
-        )
     modules = _modules(task, one, method)
     saved = {
         name: adapter.saved[name]

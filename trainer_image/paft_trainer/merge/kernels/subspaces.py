@@ -11,6 +11,8 @@ from paft_trainer.merge.kernels.compilation import inlined, kernel
 from paft_trainer.merge.kernels.sparsifying import random_32_bits
 
 LANES = 8
+TILE = 64
+"""Columns whose products with all directions stay in a core's first cache."""
 
 
 @kernel
@@ -25,49 +27,78 @@ def signs(key, out):
 
 @kernel
 def project(delta, directions, out):
-    """`delta` fp32 [rows, columns] · `directions` [columns, l] → `out` [rows, l], both float64."""
+    """`delta` fp32 [rows, columns] · `directions` [columns, l] → `out` [rows, l], both float64.
+
+    Each sum runs over the columns in their order; rows are taken four by four within tiles of directions.
+    """
     rows, columns = delta.shape
-    width = directions.shape[1]
-    for i in range(rows):
-        row, total = delta[i], out[i]
-        for k in range(width):
-            total[k] = 0.0
-        j = 0
-        while j + 4 <= columns:
-            d0, d1, d2, d3 = np.float64(row[j]), np.float64(row[j + 1]), np.float64(row[j + 2]), np.float64(row[j + 3])
-            x0, x1, x2, x3 = directions[j], directions[j + 1], directions[j + 2], directions[j + 3]
-            for k in range(width):
-                total[k] = (((total[k] + d0 * x0[k]) + d1 * x1[k]) + d2 * x2[k]) + d3 * x3[k]
-            j += 4
-        while j < columns:
-            d0, x0 = np.float64(row[j]), directions[j]
-            for k in range(width):
-                total[k] += d0 * x0[k]
-            j += 1
+    out[:, :] = 0.0
+    for first in range(0, columns, TILE):
+        last = min(first + TILE, columns)
+        i = 0
+        while i + 4 <= rows:
+            project_four_rows(delta[i : i + 4], directions, out[i : i + 4], first, last)
+            i += 4
+        while i < rows:
+            for j in range(first, last):
+                add_multiple(np.float64(delta[i, j]), directions[j], out[i])
+            i += 1
+
+
+@kernel
+def project_four_rows(delta, directions, out, first, last):
+    """`project` for four rows and the columns from `first` to `last`."""
+    r0, r1, r2, r3 = delta[0], delta[1], delta[2], delta[3]
+    t0, t1, t2, t3 = out[0], out[1], out[2], out[3]
+    j = first
+    while j + 2 <= last:
+        a0, a1, a2, a3 = np.float64(r0[j]), np.float64(r1[j]), np.float64(r2[j]), np.float64(r3[j])
+        b0, b1, b2, b3 = np.float64(r0[j + 1]), np.float64(r1[j + 1]), np.float64(r2[j + 1]), np.float64(r3[j + 1])
+        x, y = directions[j], directions[j + 1]
+        for k in range(x.size):
+            u, v = x[k], y[k]
+            t0[k] = (t0[k] + a0 * u) + b0 * v
+            t1[k] = (t1[k] + a1 * u) + b1 * v
+            t2[k] = (t2[k] + a2 * u) + b2 * v
+            t3[k] = (t3[k] + a3 * u) + b3 * v
+        j += 2
+    while j < last:
+        for i in range(4):
+            add_multiple(np.float64(delta[i, j]), directions[j], out[i])
+        j += 1
 
 
 @kernel
 def add_back_projection(delta, images, out):
-    """`delta`ᵀ [columns, rows], fp32, · `images` [rows, l] is added to `out` [columns, l], both float64."""
+    """`delta`ᵀ [columns, rows], fp32, · `images` [rows, l] is added to `out` [columns, l], both float64.
+
+    Each sum runs over the rows in their order; a tile of `out` takes all rows before the next.
+    """
     rows, columns = delta.shape
     width = images.shape[1]
-    i = 0
-    while i + 4 <= rows:
-        r0, r1, r2, r3 = delta[i], delta[i + 1], delta[i + 2], delta[i + 3]
-        y0, y1, y2, y3 = images[i], images[i + 1], images[i + 2], images[i + 3]
-        for j in range(columns):
-            d0, d1, d2, d3 = np.float64(r0[j]), np.float64(r1[j]), np.float64(r2[j]), np.float64(r3[j])
-            total = out[j]
-            for k in range(width):
-                total[k] = (((total[k] + d0 * y0[k]) + d1 * y1[k]) + d2 * y2[k]) + d3 * y3[k]
-        i += 4
-    while i < rows:
-        row, y0 = delta[i], images[i]
-        for j in range(columns):
-            d0, total = np.float64(row[j]), out[j]
-            for k in range(width):
-                total[k] += d0 * y0[k]
-        i += 1
+    for first in range(0, columns, TILE):
+        last = min(first + TILE, columns)
+        i = 0
+        while i + 4 <= rows:
+            r0, r1, r2, r3 = delta[i], delta[i + 1], delta[i + 2], delta[i + 3]
+            y0, y1, y2, y3 = images[i], images[i + 1], images[i + 2], images[i + 3]
+            for j in range(first, last):
+                d0, d1, d2, d3 = np.float64(r0[j]), np.float64(r1[j]), np.float64(r2[j]), np.float64(r3[j])
+                total = out[j]
+                for k in range(width):
+                    total[k] = (((total[k] + d0 * y0[k]) + d1 * y1[k]) + d2 * y2[k]) + d3 * y3[k]
+            i += 4
+        while i < rows:
+            for j in range(first, last):
+                add_multiple(np.float64(delta[i, j]), images[i], out[j])
+            i += 1
+
+
+@inlined
+def add_multiple(factor, row, total):
+    """factor·row is added to `total`, float64 [l]."""
+    for k in range(row.size):
+        total[k] += factor * row[k]
 
 
 @kernel
