@@ -74,8 +74,18 @@ def _plan(
     output = OutputFolder(store, folder)
     recipe = claim_output(store, run_spec, folder, make_recipe(run_spec, merge, options, inputs))
     finished = output.find_manifest()
+    warnings: list[str] = []
+    if finished is not None:
+        # Whoever wrote the manifest may have been stopped before this.
+        output.forget_shard_records()
+        warnings = output.find_warnings(finished)
     return PlannedMerge(
-        options=options, output=output, recipe=recipe, finished=finished, adopted=finished is not None, warnings=[]
+        options=options,
+        output=output,
+        recipe=recipe,
+        finished=finished,
+        adopted=finished is not None,
+        warnings=warnings,
     )
 
 
