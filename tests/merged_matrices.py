@@ -49,15 +49,15 @@ def options_of(method: str, **fields: Any) -> MergeOptions:
 
 def factors_of(delta: Matrix) -> Factors:
     """Factors of which the product is exactly this delta: A is the unit matrix."""
-    return Factors(a=torch.eye(delta.shape[1]), b=torch.from_numpy(np.ascontiguousarray(delta, np.float32)), scale=1.0)
+    return Factors(a=np.eye(delta.shape[1], dtype=np.float32), b=np.ascontiguousarray(delta, np.float32), scale=1.0)
 
 
 def random_factors(rank: int, rows: int, columns: int, *, seed: int = 0, std: float = 0.1) -> Factors:
     """Factors as training leaves them."""
     generator = torch.Generator().manual_seed(1000 * seed + rank)
     return Factors(
-        a=torch.randn(rank, columns, generator=generator) * std,
-        b=torch.randn(rows, rank, generator=generator) * std,
+        a=(torch.randn(rank, columns, generator=generator) * std).numpy(),
+        b=(torch.randn(rows, rank, generator=generator) * std).numpy(),
         scale=2.0 / 3.0,
     )
 

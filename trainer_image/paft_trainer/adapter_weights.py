@@ -9,15 +9,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import torch
+import numpy as np
 
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid
+from paft_trainer.float_decoding import FLOATS, Matrix, decode_floats
 from paft_trainer.foreign_documents import shown
 from paft_trainer.safetensors_files import DTYPE_BYTES, SafetensorsHeader, TensorEntry, parse_header, read_header
 from paft_trainer.storage import ObjectStore
-
-FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-"""dtypes of tensors in adapters."""
 
 CHUNK_BYTES = 16 * 1024 * 1024
 
@@ -46,23 +44,22 @@ class SavedTensor:
     entry: TensorEntry
     sha256: str
 
-    def read(self, store: ObjectStore, start: int, count: int) -> torch.Tensor:
-        """`count` entries from `start` on, flat, in the tensor's own dtype."""
+    def read(self, store: ObjectStore, start: int, count: int) -> bytes:
+        """`count` entries from `start` on, in the tensor's own dtype."""
         width = DTYPE_BYTES[self.entry.dtype]
-        content = store.read_range(self.uri, self.entry.start + start * width, count * width)
-        return _decode(content, self.entry.dtype)
+        return store.read_range(self.uri, self.entry.start + start * width, count * width)
 
 
 @dataclass(kw_only=True, slots=True)
 class AdapterWeights:
     """What one file holds. `sha256`: of the file.
 
-    `factors`: lora_A and lora_B by the name of the base's module, in their own dtypes. `saved`: tensors that replace
+    `factors`: lora_A and lora_B by the name of the base's module, fp32. `saved`: tensors that replace
     the base's, by the names of those. `base_layers`: copies of the base's weights below adapted modules, likewise.
     """
 
     sha256: str = ""
-    factors: dict[str, dict[str, torch.Tensor]] = field(default_factory=dict)
+    factors: dict[str, dict[str, Matrix]] = field(default_factory=dict)
     saved: dict[str, SavedTensor] = field(default_factory=dict)
     base_layers: dict[str, SavedTensor] = field(default_factory=dict)
 
@@ -173,17 +170,11 @@ def _tensor_name(entry: TensorEntry) -> str:
     return entry.name.removeprefix("base_model.model.").replace(".base_layer.", ".")
 
 
-def _finite(uri: str, entry: TensorEntry, content: bytes) -> torch.Tensor:
-    values = _decode(content, entry.dtype)
+def _finite(uri: str, entry: TensorEntry, content: bytes) -> Matrix:
+    values = decode_floats(content, entry.dtype)
     # What fp32 cannot hold no base and no delta can.
-    if not bool(torch.isfinite(values.float()).all()):
+    if not np.isfinite(values).all():
         raise ArtifactMismatch(
             f"{uri}: {shown(entry.name)} holds NaN or infinite values", remedy="Train the adapter again."
         )
-    return values.reshape(entry.shape) if values.numel() * DTYPE_BYTES[entry.dtype] == entry.size else values
-
-
-def _decode(content: bytes, dtype: str) -> torch.Tensor:
-    if not content:
-        return torch.empty(0, dtype=FLOATS[dtype])
-    return torch.frombuffer(bytearray(content), dtype=FLOATS[dtype])
+    return values.reshape(entry.shape) if len(content) == entry.size else values

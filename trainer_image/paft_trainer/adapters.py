@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from paft_api.digests import file_set_digest
 from paft_api.layout import ADAPTER_MANIFEST_FILE
 from paft_trainer.adapter_configuration import CONFIGURATION_FILE, AdapterConfiguration, parse_configuration
 from paft_trainer.adapter_weights import AdapterWeights, SavedTensor, check_weights_header, read_weights
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid
+from paft_trainer.float_decoding import Matrix
 from paft_trainer.folder_links import require_no_links_out
 from paft_trainer.foreign_documents import BrokenDocument, read_bounded, read_object, refused, shown
 from paft_trainer.safetensors_files import read_header
@@ -25,8 +24,8 @@ PICKLED_FILE = "adapter_model.bin"
 class Factors:
     """One adapted module: ΔW = scale·B·A. `a` is [r, in_features] and `b` [out_features, r], both fp32."""
 
-    a: torch.Tensor
-    b: torch.Tensor
+    a: Matrix
+    b: Matrix
     scale: float
 
     @property
@@ -165,7 +164,7 @@ def _pair_factors(uri: str, configuration: AdapterConfiguration, weights: Adapte
     return {module: _factors(uri, module, configuration, pair) for module, pair in sorted(weights.factors.items())}
 
 
-def _factors(uri: str, module: str, configuration: AdapterConfiguration, pair: dict[str, torch.Tensor]) -> Factors:
+def _factors(uri: str, module: str, configuration: AdapterConfiguration, pair: dict[str, Matrix]) -> Factors:
     remedy = "Save the adapter again with save_pretrained."
     if set(pair) != {"A", "B"}:
         raise ArtifactMismatch(f"{uri}: {shown(module)} has only lora_{next(iter(pair))}", remedy=remedy)
@@ -176,4 +175,4 @@ def _factors(uri: str, module: str, configuration: AdapterConfiguration, pair: d
             f"but {CONFIGURATION_FILE} says {configuration.rank(module)}",
             remedy=remedy,
         )
-    return Factors(a=pair["A"].float(), b=pair["B"].float(), scale=configuration.scale(module))
+    return Factors(a=pair["A"], b=pair["B"], scale=configuration.scale(module))

@@ -23,7 +23,10 @@ def passes_of(pipeline: Pipeline, options: MergeOptions, *, height: int, columns
     """Two arms whose directions differ in length by a factor of 30."""
     torch.manual_seed(0)
     level = torch.logspace(0, -1.5, r)
-    first, second = (Factors(a=torch.randn(r, columns), b=torch.randn(height, r) * level, scale=0.1) for _ in range(2))
+    first, second = (
+        Factors(a=torch.randn(r, columns).numpy(), b=(torch.randn(height, r) * level).numpy(), scale=0.1)
+        for _ in range(2)
+    )
     arms = TensorArms(
         name="model.layers.0.mlp.up_proj.weight",
         rows=Rows(start=0, stop=height, columns=columns),
@@ -55,7 +58,7 @@ def test_hardly_farther_from_the_delta_than_the_closest(
         rank = min(8, *shape)
         factors = closest_factors(passes, rank)
         assert (factors.a.shape, factors.b.shape, factors.scale) == ((rank, shape[1]), (shape[0], rank), 1.0)
-        left = np.linalg.norm(delta - factors.b.double().numpy() @ factors.a.double().numpy())
+        left = np.linalg.norm(delta - factors.b.astype(np.float64) @ factors.a.astype(np.float64))
         best = np.sqrt((np.linalg.svd(delta, compute_uv=False)[rank:] ** 2).sum())
         assert left <= 1.01 * best + 1e-6 * np.linalg.norm(delta)
         assert np.sqrt(squared_residual(passes, factors)) == pytest.approx(left, rel=1e-3, abs=1e-6)
@@ -67,9 +70,9 @@ def test_directions_beyond_the_deltas_rank_are_zero() -> None:
         passes = passes_of(pipeline, options, height=80, columns=60, r=3)
         factors = closest_factors(passes, 20)
         delta = whole(passes)
-        product = factors.b.double().numpy() @ factors.a.double().numpy()
+        product = factors.b.astype(np.float64) @ factors.a.astype(np.float64)
         assert np.linalg.norm(delta - product) < 1e-6 * np.linalg.norm(delta)
-        assert np.linalg.norm(factors.b[:, 6:].numpy()) < 1e-3 * np.linalg.norm(factors.b.numpy())
+        assert np.linalg.norm(factors.b[:, 6:]) < 1e-3 * np.linalg.norm(factors.b)
 
 
 def test_products_are_numpys() -> None:

@@ -86,7 +86,7 @@ def test_equal_magnitudes_are_ranked_by_their_index() -> None:
 @pytest.mark.parametrize("rank", [1, 7, 8, 19])
 def test_deltas_are_the_same_products_and_sums(rank: int) -> None:
     torch.manual_seed(rank)
-    factors = Factors(a=torch.randn(rank, 41), b=torch.randn(30, rank), scale=0.1)
+    factors = Factors(a=torch.randn(rank, 41).numpy(), b=torch.randn(30, rank).numpy(), scale=0.1)
     factors.b[4] = 0
     rows = Rows(start=3, stop=28, columns=41)
     assert_same_bits(CPU.delta(factors, rows), TORCH.delta(factors, rows))

@@ -23,9 +23,7 @@ class CpuArithmetic:
         if factors is None:
             return np.zeros((rows.height, rows.columns), np.float32)
         out = np.empty((rows.height, rows.columns), np.float32)
-        products.delta_rows(
-            factors.b[rows.start : rows.stop].numpy(), factors.a.numpy(), np.float32(factors.scale), out
-        )
+        products.delta_rows(factors.b[rows.start : rows.stop], factors.a, np.float32(factors.scale), out)
         return out
 
     def keep_band(self, delta: Array, *, factor: float, low: float, high: float) -> Array:

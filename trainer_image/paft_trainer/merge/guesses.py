@@ -88,4 +88,5 @@ def together(parts: Sequence[Between]) -> Between:
 
 
 def _thinned(factors: Factors, step: int) -> Factors:
-    return Factors(a=factors.a[:, ::step].contiguous(), b=factors.b[::step].contiguous(), scale=factors.scale)
+    a, b = np.ascontiguousarray(factors.a[:, ::step]), np.ascontiguousarray(factors.b[::step])
+    return Factors(a=a, b=b, scale=factors.scale)

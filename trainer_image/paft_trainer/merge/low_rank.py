@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
-import torch
 
 from paft_trainer.adapters import Factors
 from paft_trainer.merge.arithmetic import Delta
@@ -106,7 +105,7 @@ def _factors(images: Matrix, directions: Matrix, rank: int) -> Factors:
         if root > 0:
             b[:, index] = left[:, index] / root
             a[index] = right[:, index] * root
-    return Factors(a=torch.from_numpy(a), b=torch.from_numpy(b), scale=1.0)
+    return Factors(a=a, b=b, scale=1.0)
 
 
 def _products(matrix: Matrix, kept: Matrix) -> Matrix:

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
+import numpy as np
 
 from paft_api.spec.merge_methods import MergeMethod
-from paft_trainer.adapter_weights import FLOATS, SavedTensor
+from paft_trainer.adapter_weights import SavedTensor
 from paft_trainer.adapters import Adapter
 from paft_trainer.errors import ArtifactMismatch
+from paft_trainer.float_decoding import decode_floats, recoded_floats
 from paft_trainer.foreign_documents import shown
 from paft_trainer.merge.arithmetic import DTYPES
 from paft_trainer.merge.method import ARMS
@@ -37,16 +38,17 @@ class Replacement:
     saved: SavedTensor
     dtype: str
 
-    def read(self, store: ObjectStore, start: int, size: int) -> memoryview:
+    def read(self, store: ObjectStore, start: int, size: int) -> bytes | memoryview:
         """`size` bytes of the output's tensor from `start` on. Raises ArtifactMismatch for what leaves the dtype."""
         width = DTYPE_BYTES[self.dtype]
-        values = self.saved.read(store, start // width, size // width).to(FLOATS[self.dtype])
-        if not bool(torch.isfinite(values).all()):
+        content = self.saved.read(store, start // width, size // width)
+        rounded = recoded_floats(content, self.saved.entry.dtype, self.dtype)
+        if not np.isfinite(decode_floats(rounded, self.dtype)).all():
             raise ArtifactMismatch(
                 f"{shown(self.saved.entry.name)} of {self.saved.uri} leaves the range of {self.dtype}",
                 remedy="Train the adapter again in the base's dtype: its weights are far too large.",
             )
-        return memoryview(values.view(torch.uint8).numpy()).cast("B")
+        return rounded
 
     def to_document(self) -> dict[str, Any]:
         """As manifests and reports have it."""
@@ -160,7 +162,8 @@ def _is_equal(store: ObjectStore, source: SourceTensor, copy: SavedTensor) -> bo
     entries = copy.entry.size // DTYPE_BYTES[copy.entry.dtype]
     for start in range(0, entries, COMPARED_ENTRIES):
         count = min(COMPARED_ENTRIES, entries - start)
+        ours = recoded_floats(own.read(store, start, count), own.entry.dtype, copy.entry.dtype)
         theirs = copy.read(store, start, count)
-        if not torch.equal(own.read(store, start, count).to(theirs.dtype), theirs):
+        if not np.array_equal(decode_floats(ours, copy.entry.dtype), decode_floats(theirs, copy.entry.dtype)):
             return False
     return True

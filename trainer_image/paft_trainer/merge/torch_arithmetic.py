@@ -35,8 +35,7 @@ class TorchArithmetic:
         out = torch.zeros(rows.height, rows.columns, device=self._device)
         if factors is None:
             return out
-        a = factors.a.to(self._device)
-        b = factors.b[rows.start : rows.stop].to(self._device)
+        a, b = (torch.from_numpy(one).to(self._device) for one in (factors.a, factors.b[rows.start : rows.stop]))
         for k in range(a.shape[0]):
             out.add_(torch.mul(b[:, k : k + 1], a[k]))
         return out.mul_(self._number(factors.scale))

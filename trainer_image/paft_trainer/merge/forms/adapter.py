@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-import torch
+import numpy as np
 
 from paft_api.report import Activity
 from paft_trainer.adapter_weights import SavedTensor
@@ -97,7 +97,7 @@ class _AdapterContent:
                 factors, figures = _solve(module, passes)
                 self.figures[module.arms.name] = figures
                 for matrix in (factors.a, factors.b):
-                    yield matrix.contiguous().numpy().tobytes()
+                    yield matrix.tobytes()
                 progress.advance(module.tensor.entry.size, ends_tensor=True)
 
     def _copied(self, saved: SavedTensor) -> Iterator[bytes]:
@@ -187,11 +187,11 @@ def _solve(module: _Module, passes: DeltaPasses) -> tuple[Factors, TensorFigures
 def _side_by_side(module: _Module, combined: tuple[float, float]) -> Factors:
     """B is rounded to fp32 once, after f·s."""
     parts = [
-        (factors.a, (factors.b.double() * (factor * factors.scale)).float())
+        (factors.a, (factors.b.astype(np.float64) * (factor * factors.scale)).astype(np.float32))
         for factors, factor in zip(module.arms.factors, combined, strict=True)
         if factors is not None and factor != 0
     ]
     rows = module.arms.rows
     if not parts:
-        parts = [(torch.zeros(1, rows.columns), torch.zeros(rows.height, 1))]
-    return Factors(a=torch.cat([a for a, _ in parts]), b=torch.cat([b for _, b in parts], dim=1), scale=1.0)
+        parts = [(np.zeros((1, rows.columns), np.float32), np.zeros((rows.height, 1), np.float32))]
+    return Factors(a=np.concatenate([a for a, _ in parts]), b=np.concatenate([b for _, b in parts], axis=1), scale=1.0)
