@@ -69,6 +69,8 @@ class CheckpointWriter:
             for shard in shards:
                 fusion.figures |= fusion.output.figures_of(shard.name)
         wanted = [shard for shard in shards if missing[shard.name]]
+        if not wanted:
+            return
         ahead = max(2 * self.workers, CHUNKS_IN_FLIGHT // (1 + len(fusions)))
         with ExitStack() as open_until_the_end:
             writers = [open_until_the_end.enter_context(WriteBehind(self.store)) for _ in fusions]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from paft_trainer.merge.arithmetic import Arithmetic
+from paft_trainer.merge.arithmetic import Arithmetic, Counts
 from paft_trainer.merge.method import Method, TensorArms
 from paft_trainer.merge.model_survey import ModelSurvey, questions_about_model
 from paft_trainer.merge.pipeline import Pipeline
@@ -53,20 +53,19 @@ def survey_model(
     ):
         looks = (pipeline.compute(partial(_look_at_rows, count, *one, arithmetic)) for one in work)
         for found in pipeline.in_order(looks):
-            for part in found:
-                learn(part)
+            learn(found)
         end()
     return lambda method, arms: survey.answers(method.questions(arms))
 
 
 def _look_at_rows(
     count: Callable[..., Any], questions: Sequence[Question], arms: TensorArms, rows: Rows, arithmetic: Arithmetic
-) -> list[Any]:
-    parts = []
+) -> dict[Any, Counts]:
+    counts: dict[Any, Counts] = {}
     for block in rows.cut(BLOCK_ELEMENTS):
         first, second = (arithmetic.delta(factors, block) for factors in arms.factors)
-        parts.append(count(questions, (first, second), arithmetic))
-    return parts
+        count(questions, (first, second), arithmetic, counts)
+    return counts
 
 
 def _entries_of_streams(tensors: Sequence[TensorArms]) -> dict[Stream, int]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from paft_trainer.adapters import Factors
-from paft_trainer.merge.arithmetic import LOWER_BINS, UPPER_BINS, Added, Counts, Election, Meeting
+from paft_trainer.merge.arithmetic import LOWER_BINS, UPPER_BINS, Added, Between, Counts, Election, Magnitudes, Meeting
 from paft_trainer.merge.masks import draw_threshold
 from paft_trainer.merge.rows import Rows
 
@@ -104,6 +104,18 @@ class TorchArithmetic:
     def distance(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """See Arithmetic."""
         return (first - second).abs()
+
+    def magnitudes(self, delta: torch.Tensor, *, factor: float) -> Magnitudes:
+        """See Arithmetic."""
+        found: Magnitudes = (delta * self._number(factor)).abs().reshape(-1).cpu().numpy()
+        return found
+
+    def between(self, delta: torch.Tensor, *, factor: float, low: float, high: float) -> Between:
+        """See Arithmetic."""
+        magnitude = (delta * self._number(factor)).abs()
+        above = magnitude > self._number(high)
+        values: Magnitudes = magnitude[(magnitude >= self._number(low)) & ~above].cpu().numpy()
+        return Between(values=values, above=int(above.sum()), nonzero=int((magnitude > 0).sum()))
 
     def count_upper_bits(self, delta: torch.Tensor, counts: Counts, *, factor: float) -> None:
         """See Arithmetic."""
