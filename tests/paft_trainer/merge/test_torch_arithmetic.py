@@ -109,6 +109,15 @@ def test_counts_and_sums() -> None:
     assert found == pytest.approx(CPU.product_sums(FIRST, SECOND), rel=1e-12, abs=1e-14 * largest)
 
 
+def test_magnitudes_and_those_between_two() -> None:
+    assert np.array_equal(CPU.magnitudes(FIRST, factor=0.3), TORCH.magnitudes(there(FIRST), factor=0.3))
+    for low, high in ((1e-7, 0.25), (0.25, 0.25), (0.0, 1e-9)):
+        ours = CPU.between(FIRST, factor=1.0, low=low, high=high)
+        theirs = TORCH.between(there(FIRST), factor=1.0, low=low, high=high)
+        assert (ours.above, ours.nonzero) == (theirs.above, theirs.nonzero)
+        assert np.array_equal(np.sort(ours.values), np.sort(theirs.values))
+
+
 def bases(dtype: str) -> Iterator[np.ndarray]:
     """All numbers of 16 bits, NaN and infinite ones too; of 32 bits many."""
     if dtype == "F32":
