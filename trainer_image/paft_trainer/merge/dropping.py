@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from paft_api.spec.merge_options import MergeOptions
 from paft_trainer.merge.arithmetic import Arithmetic, Delta
-from paft_trainer.merge.masks import mask_key
+from paft_trainer.merge.masks import draw_threshold, mask_key
 from paft_trainer.merge.method import ARMS, TensorArms
 from paft_trainer.merge.questions import Answers, DroppedSums
 from paft_trainer.merge.rows import Rows
@@ -24,7 +24,8 @@ class Dropping:
     def of(cls, options: MergeOptions, *, by_rank: bool = False) -> "Dropping":
         """As the options say."""
         return cls(
-            density=options.resolved_density,
+            # So low a density that no number of 32 bits lies below it is none.
+            density=options.resolved_density if draw_threshold(options.resolved_density) > 0 else 0.0,
             seed=options.resolved_seed,
             rescale=str(options.resolved()["rescale"]),
             epsilon=options.resolved_epsilon if by_rank else None,
