@@ -255,8 +255,8 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(
             b"a: 1\n---\nb: 2\n",
             "job.yaml:3:1: the file holds 2 documents; put each PaftJob into a file of its own",
         ),
-        (b"[" * 100 + b"]" * 100, "job.yaml:1:65: nested deeper than 64 levels; a PaftJob has fewer"),
-        (b"# " + b"x" * 1_000_000, "job.yaml: 1000002 bytes; a PaftJob has at most 1000000"),
+        (b"[" * 100 + b"]" * 100, "job.yaml:1:65: nested deeper than 64 levels; fewer are enough"),
+        (b"# " + b"x" * 1_000_000, "job.yaml: 1000002 bytes; at most 1000000 are read"),
     ],
 )
 def test_files_that_hold_no_job(content: bytes, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

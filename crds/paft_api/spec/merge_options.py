@@ -3,23 +3,13 @@
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic.alias_generators import to_camel
 
 from paft_api.model import Model
 from paft_api.spec.merge_methods import HAS_ITS_OWN_WEIGHTS, METHODS_WITH, MergeMethod
 from paft_api.spec.merge_weights import ArmWeights
 
-_OPTIONS = {
-    "density": "density",
-    "density_scope": "densityScope",
-    "seed": "seed",
-    "rescale": "rescale",
-    "election": "election",
-    "normalize": "normalize",
-    "gamma": "gamma",
-    "epsilon": "epsilon",
-    "whole_weights": "wholeWeights",
-    "balance": "balance",
-}
+_OPTIONS = {field: to_camel(field) for field in METHODS_WITH}
 
 
 class MergeOptions(Model):

@@ -14,6 +14,10 @@ from paft_trainer.merge.rows import Rows
 
 Delta = Any
 Counts = np.ndarray[tuple[int], np.dtype[np.int64]]
+Magnitudes = np.ndarray[tuple[int], np.dtype[np.float32]]
+
+DTYPES = {"BF16": 2, "F32": 4, "F16": 2}
+"""Base dtypes that can take a delta, and bytes of an entry."""
 
 UPPER_BINS = 1 << 15
 LOWER_BINS = 1 << 16
@@ -36,13 +40,12 @@ class Election:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Added:
-    """What adding a delta to rows of the base came to. `content`: the merged bytes.
+    """What adding a delta to rows of the base came to.
 
     `zero`: entries whose delta is 0. `unchanged`: entries that keep their bits. `not_finite`: entries that left the
     dtype's range.
     """
 
-    content: bytes | memoryview
     zero: int
     unchanged: int
     not_finite: int
@@ -64,6 +67,15 @@ class Meeting:
             both=self.both + other.both,
             opposed=self.opposed + other.opposed,
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Between:
+    """Magnitudes that lie between two bounds, fp32 in no order; how many lie above, and how many are not 0."""
+
+    values: Magnitudes
+    above: int
+    nonzero: int
 
 
 class Arithmetic(Protocol):
@@ -96,6 +108,12 @@ class Arithmetic(Protocol):
     def distance(self, first: Delta, second: Delta) -> Delta:
         """|first − second|."""
 
+    def magnitudes(self, delta: Delta, *, factor: float) -> Magnitudes:
+        """|delta·factor| of all entries."""
+
+    def between(self, delta: Delta, *, factor: float, low: float, high: float) -> Between:
+        """Entries of |delta·factor| in [low, high], and how many lie above or are not 0."""
+
     def count_upper_bits(self, delta: Delta, counts: Counts, *, factor: float) -> None:
         """Add entries of |delta·factor| to `counts`, int64 [32768], by the upper 16 of their 32 bits."""
 
@@ -114,5 +132,5 @@ class Arithmetic(Protocol):
     def decode(self, base: bytes | memoryview, dtype: str, rows: Rows) -> Delta:
         """Rows of the base in fp32. `dtype`: BF16, F16 or F32."""
 
-    def add(self, base: bytes | memoryview, dtype: str, delta: Delta) -> Added:
-        """base + delta, added in fp32 and rounded once to the base's dtype, to nearest even."""
+    def add(self, base: bytes | memoryview, dtype: str, delta: Delta, out: memoryview) -> Added:
+        """base + delta, added in fp32 and rounded once to the base's dtype, to nearest even; the bytes go to `out`."""

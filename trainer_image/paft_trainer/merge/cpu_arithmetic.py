@@ -3,7 +3,7 @@
 import numpy as np
 
 from paft_trainer.adapters import Factors
-from paft_trainer.merge.arithmetic import Added, Counts, Election, Meeting
+from paft_trainer.merge.arithmetic import Added, Between, Counts, Election, Magnitudes, Meeting
 from paft_trainer.merge.kernels import combining, measuring, products, rounding, sparsifying
 from paft_trainer.merge.masks import draw_threshold
 from paft_trainer.merge.rows import Rows
@@ -78,6 +78,18 @@ class CpuArithmetic:
         measuring.distances(_flat(first), _flat(second), _flat(out))
         return out
 
+    def magnitudes(self, delta: Array, *, factor: float) -> Magnitudes:
+        """See Arithmetic."""
+        with np.errstate(over="ignore"):
+            return np.abs(_flat(delta) * np.float32(factor))
+
+    def between(self, delta: Array, *, factor: float, low: float, high: float) -> Between:
+        """See Arithmetic."""
+        values = np.empty(delta.size + 1, np.float32)
+        bounds = np.float32(factor), np.float32(low), np.float32(high)
+        above, nonzero, found = measuring.collect_between(_flat(delta), *bounds, values)
+        return Between(values=values[:found].copy(), above=above, nonzero=nonzero)
+
     def count_upper_bits(self, delta: Array, counts: Counts, *, factor: float) -> None:
         """See Arithmetic."""
         measuring.count_upper_bits(_flat(delta), np.float32(factor), counts)
@@ -112,12 +124,11 @@ class CpuArithmetic:
         _DECODE[dtype](bits, _flat(out))
         return out
 
-    def add(self, base: bytes | memoryview, dtype: str, delta: Array) -> Added:
+    def add(self, base: bytes | memoryview, dtype: str, delta: Array, out: memoryview) -> Added:
         """See Arithmetic."""
-        bits = np.frombuffer(base, _BITS[dtype])
-        out = np.empty_like(bits)
-        zero, unchanged, not_finite = _ADD[dtype](bits, _flat(delta), out)
-        return Added(content=out.data.cast("B"), zero=zero, unchanged=unchanged, not_finite=not_finite)
+        bits, merged = (np.frombuffer(content, _BITS[dtype]) for content in (base, out))
+        zero, unchanged, not_finite = _ADD[dtype](bits, _flat(delta), merged)
+        return Added(zero=zero, unchanged=unchanged, not_finite=not_finite)
 
 
 def _flat(array: Array) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":

@@ -23,9 +23,10 @@ class Dropping:
     @classmethod
     def of(cls, options: MergeOptions, *, by_rank: bool = False) -> "Dropping":
         """As the options say."""
+        density = options.resolved_density
         return cls(
-            # So low a density that no number of 32 bits lies below it is none.
-            density=options.resolved_density if draw_threshold(options.resolved_density) > 0 else 0.0,
+            # Below 2^-33 no entry is ever drawn.
+            density=density if draw_threshold(density) > 0 else 0.0,
             seed=options.resolved_seed,
             rescale=str(options.resolved()["rescale"]),
             epsilon=options.resolved_epsilon if by_rank else None,

@@ -1,20 +1,20 @@
 """The work on one tensor: looks at the whole of it, then part by part base bytes in, merged bytes of each merge out."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from paft_trainer.errors import ArtifactMismatch
-from paft_trainer.merge.arithmetic import Arithmetic, Delta, Meeting
+from paft_trainer.merge.arithmetic import DTYPES, Arithmetic, Delta, Meeting
+from paft_trainer.merge.guesses import sample_of
 from paft_trainer.merge.interference import NOWHERE, Outcome, RowsOutcome, TensorFigures
 from paft_trainer.merge.method import Method, TensorArms
 from paft_trainer.merge.questions import Answers, Question, Stream, WholeWeights
 from paft_trainer.merge.rows import BLOCK_ELEMENTS, Rows
 from paft_trainer.merge.survey import Look, Seen, Survey
-
-DTYPES = {"BF16": 2, "F32": 4, "F16": 2}
-"""Base dtypes that can take a delta, and bytes of an entry."""
 
 Member = tuple[Method, TensorArms]
 """One of the merges that are made of a tensor, and how it wants the deltas."""
@@ -24,7 +24,7 @@ Member = tuple[Method, TensorArms]
 class MergedRows:
     """Some rows of a tensor, merged. `contents`, `outcomes`: of each merge."""
 
-    contents: tuple[bytes | memoryview, ...]
+    contents: tuple[memoryview, ...]
     outcomes: tuple[RowsOutcome, ...]
     meeting: Meeting
 
@@ -67,6 +67,7 @@ class TensorWork:
             if question not in answers
         }
         self._survey = Survey(tuple(open_ones), entries=self.entries, absent=absent)
+        self._sampling, self._is_sampled = threading.Lock(), False
         self._steps = {look: _Step() for look in self._survey.looks}
 
     @property
@@ -91,6 +92,9 @@ class TensorWork:
     def look(self, look: Look, rows: Rows, read_base: Callable[[], bytes] | None) -> None:
         """Look at some rows."""
         self._learn(before=look)
+        if not self._survey.is_needed(look):
+            return
+        self._take_sample()
         seen = Seen()
         content = memoryview(read_base()) if read_base is not None else None
         for block in rows.cut(BLOCK_ELEMENTS):
@@ -105,7 +109,7 @@ class TensorWork:
         answers = self.answers()
         view = memoryview(content)
         meeting = NOWHERE
-        parts: list[list[bytes | memoryview]] = [[] for _ in self._members]
+        contents = [memoryview(np.empty(len(content), np.uint8)) for _ in self._members]
         outcomes = [RowsOutcome() for _ in self._members]
         for block in rows.cut(BLOCK_ELEMENTS):
             deltas = self._deltas(block)
@@ -114,16 +118,27 @@ class TensorWork:
             whole = self._decoded(view, rows, block) if self.needs_base_to_look else None
             for index, (method, arms) in enumerate(self._members):
                 merged = method.merge(arms, deltas, block, answers[index], self._arithmetic, whole)
-                added = self._arithmetic.add(base, self._dtype, merged)
+                added = self._arithmetic.add(base, self._dtype, merged, self._slice(contents[index], rows, block))
                 if added.not_finite:
                     raise _out_of_range(arms.name, self._dtype)
                 outcomes[index].take(added, self._arithmetic.product_sums(merged, merged))
-                parts[index].append(added.content)
         return MergedRows(
-            contents=tuple(b"".join(part) if len(part) > 1 else part[0] for part in parts),
+            contents=tuple(contents),
             outcomes=tuple(outcomes),
             meeting=meeting,
         )
+
+    def merged_deltas(self, rows: Rows) -> Iterator[tuple[Rows, tuple[Delta, Delta], Delta | None]]:
+        """Without a base: some rows block by block, both deltas and the first merge's; None for a merge that needs the
+        base."""
+        method, arms = self._members[0]
+        answers = None if self.needs_base_to_look else self.answers()[0]
+        for block in rows.cut(BLOCK_ELEMENTS):
+            deltas = self._deltas(block)
+            if answers is None:
+                yield block, deltas, None
+            else:
+                yield block, deltas, method.merge(arms, deltas, block, answers, self._arithmetic, None)
 
     def answers(self) -> list[dict[Question, tuple[float, ...]]]:
         """All answers, by merge; waits for the looks."""
@@ -154,6 +169,14 @@ class TensorWork:
                         part.result()
                     self._survey.learn(look, step.seen)
                     step.is_learned, step.seen = True, Seen()
+
+    def _take_sample(self) -> None:
+        with self._sampling:
+            if self._is_sampled or not self._survey.wants_sample:
+                return
+            sample = sample_of(self._tensor.factors, self._tensor.rows, self._arithmetic)
+            self._survey.take_sample(sample, self._arithmetic)
+            self._is_sampled = True
 
     def _deltas(self, rows: Rows) -> tuple[Delta, Delta]:
         first, second = (self._arithmetic.delta(factors, rows) for factors in self._tensor.factors)
