@@ -34,6 +34,14 @@ class Factors:
         return self.b.shape[0], self.a.shape[1]
 
     @property
+    def bound(self) -> float:
+        """What no entry of ΔW, nor any sum on the way to it, exceeds in magnitude."""
+        if self.is_zero:
+            return 0.0
+        largest = float(self.a.abs().max()) * float(self.b.abs().max())
+        return self.a.shape[0] * largest * max(abs(self.scale), 1.0)
+
+    @property
     def is_zero(self) -> bool:
         """Whether one factor alone makes ΔW zero."""
         return self.scale == 0 or not bool(self.a.any()) or not bool(self.b.any())

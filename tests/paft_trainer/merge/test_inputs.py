@@ -113,6 +113,16 @@ def test_another_adapter_than_was_trained(root: Path, store: FailingStore) -> No
     assert_the_base_was_not_read(store)
 
 
+def test_factors_of_which_the_product_may_overflow(root: Path, store: FailingStore) -> None:
+    path = root / "sft" / "adapter_model.safetensors"
+    tensors = load_file(path)
+    save_file({name: torch.full_like(tensor, 1e16) for name, tensor in tensors.items()}, path, {"format": "pt"})
+    error = refused(root, ArtifactMismatch)
+    assert error.message.endswith("mlp.down_proj whose product may be as large as 8.0e+32")
+    assert error.remedy == "Train the adapter again: its factors are far too large."
+    assert_no_weights_were_read(store)
+
+
 def test_shapes_that_do_not_fit(root: Path, store: FailingStore) -> None:
     wider = build_checkpoint(root / "wider", "llama", hidden_size=64)
     shutil.rmtree(root / "preference")

@@ -1,5 +1,6 @@
 """What others see of a merge: nothing before it is whole, the same bytes after any interruption, no foreign folder."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from tests.tiny_models import build_adapter, build_checkpoint
 from paft_api.layout import CLAIM_FILE, MERGE_MANIFEST_FILE
 from paft_api.run_spec import RunSpec
 from paft_api.spec.storage import StorageSpec
+from paft_trainer.base_index import index_base
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.merge import stage
 from paft_trainer.merge.output import SHARD_RECORDS
@@ -75,29 +77,70 @@ def test_files_appear_in_the_order_in_which_readers_need_them(
     assert names[-3:] == ["model.safetensors.index.json", "config.json", MERGE_MANIFEST_FILE]
 
 
+SWEEP: dict[str, Any] = {
+    "max_shard_size": "120KB",
+    "candidates": [{"name": "over-the-model", "method": "ties", "densityScope": "Model"}],
+}
+
+
+def assert_every_manifest_is_true(folder: Path) -> None:
+    """Whoever sees one can verify all it names."""
+    for path in folder.rglob(MERGE_MANIFEST_FILE):
+        for name, entry in json.loads(path.read_text())["files"].items():
+            content = (path.parent / name).read_bytes()
+            assert (len(content), hashlib.sha256(content).hexdigest()) == (entry["size"], entry["sha256"])
+
+
+def tree_bytes(folder: Path) -> dict[str, bytes]:
+    """Content of every file below a folder but the claims, which tell whose they are."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != CLAIM_FILE]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
 @pytest.mark.parametrize("after", [False, True])
-def test_interrupted_anywhere_and_started_again_it_ends_with_the_same_bytes(
-    spec: Spec, tmp_path: Path, fail_at: Callable[..., FailingStore], after: bool
+def test_a_sweep_interrupted_anywhere_ends_with_the_same_bytes(
+    root: Path, spec: Spec, tmp_path: Path, fail_at: Callable[..., FailingStore], after: bool
 ) -> None:
     run_merge(spec("warm"))
     changes = fail_at(None)
-    expected = run_merge(spec("whole"))
-    content = folder_bytes(tmp_path / "whole")
-    for change in range(len(changes.changes)):
+    expected = run_merge(spec("whole", **SWEEP))
+    changed = len(changes.changes)
+    content = tree_bytes(tmp_path / "whole")
+    manifests = [name for name in content if name.endswith(MERGE_MANIFEST_FILE)]
+    assert len(manifests) == 2
+    base_digest = index_base(FileStore(), folder_uri(root / "base"), None).digest
+    assert all(json.loads(content[name])["base"]["digest"] == base_digest for name in manifests)
+    for change in range(changed):
         fail_at(change, after=after)
         output = f"out-{change}"
         with pytest.raises(Interrupted):
-            run_merge(spec(output))
-        whole = change == len(changes.changes) - 1 and after
-        assert (tmp_path / output / MERGE_MANIFEST_FILE).exists() == whole
+            run_merge(spec(output, **SWEEP))
+        assert_every_manifest_is_true(tmp_path / output)
+        whole = after and change == changed - 1
         fail_at(None)
-        result = run_merge(spec(output))
+        result = run_merge(spec(output, **SWEEP))
         assert result.artifact.digest == expected.artifact.digest
         assert result.adopted == whole
-        again = folder_bytes(tmp_path / output)
-        assert {name: again[name] for name in content if name != CLAIM_FILE} == {
-            name: content[name] for name in content if name != CLAIM_FILE
-        }
+        assert result.warnings == expected.warnings
+        assert [one.artifact.digest for one in result.candidates] == [
+            one.artifact.digest for one in expected.candidates
+        ]
+        assert tree_bytes(tmp_path / output) == content
+        assert_every_manifest_is_true(tmp_path / output)
+
+
+def test_a_merge_tells_its_warnings_again_when_it_is_adopted(root: Path, spec: Spec, tmp_path: Path) -> None:
+    build_adapter(tmp_path / "empty", root / "base", zero=True)
+    run_spec = merge_run_spec(
+        base=folder_uri(root / "base"),
+        sft=folder_uri(root / "sft"),
+        preference=folder_uri(tmp_path / "empty"),
+        output=folder_uri(tmp_path / "out"),
+        artifacts=folder_uri(tmp_path / "artifacts"),
+    )
+    first, second = run_merge(run_spec), run_merge(run_spec)
+    assert second.adopted
+    assert first.warnings == second.warnings == ("the preference delta is 0: the merge is of one arm alone",)
 
 
 def test_a_killed_merge_is_continued(root: Path, spec: Spec, tmp_path: Path) -> None:

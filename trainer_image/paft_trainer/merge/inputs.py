@@ -18,6 +18,8 @@ from paft_trainer.safetensors_files import TensorEntry, read_header
 from paft_trainer.storage import ObjectStore
 
 CONFIGURATION_FILE = "config.json"
+LARGEST_DELTA = 2.0**100
+"""Largest entry of a ΔW: whatever it is multiplied with, fp32 has room for it. What overflows could be merged as 0."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,6 +145,11 @@ def _check_module(who: str, adapter: Adapter, module: str, base: BaseTensors, en
         raise ArtifactMismatch(
             f"{entry.name} of the base is {entry.dtype}, which cannot take a delta",
             remedy=f"Use a base in one of {', '.join(DTYPES)}.",
+        )
+    if not adapter.modules[module].bound < LARGEST_DELTA:
+        raise ArtifactMismatch(
+            f"{who} has factors of {module} whose product may be as large as {adapter.modules[module].bound:.1e}",
+            remedy="Train the adapter again: its factors are far too large.",
         )
     if base.tied and module.split(".")[-1] == "lm_head":
         raise ArtifactMismatch(

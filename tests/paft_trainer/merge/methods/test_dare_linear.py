@@ -34,6 +34,12 @@ def test_the_mean_stays(seed: int) -> None:
     assert abs(float(merged.mean()) - 1.0) < 0.06
 
 
+def test_a_density_below_every_number_that_is_drawn_keeps_nothing() -> None:
+    ones = np.ones((20, 20), np.float32)
+    for density in (1e-45, 1e-11):
+        assert not merge_matrices(ones, ones, options_of("dare_linear", density=density)).any()
+
+
 def test_rescaling_by_norm_keeps_the_sum_of_magnitudes_and_none_rescales_nothing() -> None:
     delta = np.random.default_rng(3).standard_normal((50, 60)).astype(np.float32)
     by_norm, plain = (
