@@ -42,12 +42,14 @@ generate: $(STAMP) ## Write generated files anew
 	$(BIN)/python -m paft_api.crdgen --write
 	$(BIN)/python -m paft_cli.reference --write
 	$(BIN)/python -m hack.chart --write
+	$(BIN)/python -m hack.merge_pictures --write
 
 verify: $(STAMP) ## Check that generated files are what the code says
 	$(BIN)/python -m paft_api.reference --check
 	$(BIN)/python -m paft_api.crdgen --check
 	$(BIN)/python -m paft_cli.reference --check
 	$(BIN)/python -m hack.chart --check
+	$(BIN)/python -m hack.merge_pictures --check
 
 bench: $(STAMP) ## Measure; prints tables (QUICK=1 for a short run)
 	$(BIN)/python benchmarks/l1.py $(if $(QUICK),--quick)
