@@ -1,11 +1,12 @@
 """How the two deltas meet and what merging leaves of them: figures by tensor, layer and model, and warnings."""
 
 import math
+from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from paft_api.spec.merge_methods import MergeMethod
+from paft_api.spec.merge_methods import HAS_ITS_OWN_WEIGHTS, ONE_ARM, MergeMethod
 from paft_api.spec.merge_options import MergeOptions
 from paft_trainer.merge.arithmetic import Added, Meeting
 from paft_trainer.merge.lengths import Lengths, sum_of
@@ -15,6 +16,22 @@ FORMAT_VERSION = 1
 FAR_APART = 30.0
 """Ratio of lengths from which the shorter delta has next to no part in a merge."""
 NOWHERE = Meeting(first=0, second=0, both=0, opposed=0)
+
+
+@dataclass(kw_only=True, slots=True)
+class RowsOutcome:
+    """What one merge made of some rows. `squares`: of each row, the squared length of its merged delta; they are added
+    up all at once, so that no figure depends on how rows were grouped."""
+
+    zero: int = 0
+    unchanged: int = 0
+    squares: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def take(self, added: Added, squares: Sequence[float]) -> None:
+        """Take up the rows that come next."""
+        self.zero += added.zero
+        self.unchanged += added.unchanged
+        self.squares.extend(squares)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,9 +44,13 @@ class Outcome:
     square: float
 
     @classmethod
-    def of(cls, added: Added, squares: Sequence[float]) -> "Outcome":
-        """Of some rows. `squares`: of each."""
-        return cls(zero=added.zero, unchanged=added.unchanged, square=math.fsum(squares))
+    def of(cls, parts: Sequence[RowsOutcome]) -> "Outcome":
+        """Of all rows of a tensor."""
+        return cls(
+            zero=sum(part.zero for part in parts),
+            unchanged=sum(part.unchanged for part in parts),
+            square=math.fsum(square for part in parts for square in part.squares),
+        )
 
     def __add__(self, other: "Outcome") -> "Outcome":
         return Outcome(
@@ -99,7 +120,7 @@ def interference_report(options: MergeOptions, figures: Sequence[TensorFigures])
 
 def warnings_of(options: MergeOptions, figures: Sequence[TensorFigures]) -> list[str]:
     """What people who look at the merge should know."""
-    found = [*_nothing_to_trim(options, figures), *_one_arm_rules(figures), *_arc_is_a_line(options, figures)]
+    found = [*_nothing_to_trim(options, figures), *_one_arm_rules(options, figures), *_arc_is_a_line(options, figures)]
     together = _together(figures)
     changed = together.entries - together.outcome.zero
     lost = together.outcome.unchanged - together.outcome.zero
@@ -114,9 +135,13 @@ def warnings_of(options: MergeOptions, figures: Sequence[TensorFigures]) -> list
 def _nothing_to_trim(options: MergeOptions, figures: Sequence[TensorFigures]) -> Iterable[str]:
     if options.method is not MergeMethod.TIES:
         return
-    together = _together(figures)
-    for arm, present in (("sft", together.meeting.first), ("preference", together.meeting.second)):
-        share = present / together.entries if together.entries else 0.0
+    sft = _together([one for one in figures if one.lengths.first > 0])
+    preference = _together([one for one in figures if one.lengths.second > 0])
+    for arm, present, entries in (
+        ("sft", sft.meeting.first, sft.entries),
+        ("preference", preference.meeting.second, preference.entries),
+    ):
+        share = present / entries if entries else 0.0
         if 0 < share <= options.resolved_density:
             yield (
                 f"density {options.resolved_density} is above the {arm} delta's own density of {share:.3f}: trimming "
@@ -124,16 +149,21 @@ def _nothing_to_trim(options: MergeOptions, figures: Sequence[TensorFigures]) ->
             )
 
 
-def _one_arm_rules(figures: Sequence[TensorFigures]) -> Iterable[str]:
+def _one_arm_rules(options: MergeOptions, figures: Sequence[TensorFigures]) -> Iterable[str]:
+    if options.method in ONE_ARM:
+        return
     first, second = _together(figures).lengths.lengths
     longer, shorter = max(first, second), min(first, second)
-    if shorter == 0:
+    if longer == 0:
+        yield "both deltas are 0: the merge is the base"
+    elif shorter == 0:
         yield f"the {'sft' if first == 0 else 'preference'} delta is 0: the merge is of one arm alone"
-    elif longer / shorter >= FAR_APART:
+    elif longer / shorter >= FAR_APART and options.balance in (None, "None"):
         arm, other = ("sft", "preference") if first > second else ("preference", "sft")
+        remedy = "" if options.method in HAS_ITS_OWN_WEIGHTS else "; balance: Tensor or other weights may help"
         yield (
             f"the {arm} delta is {longer / shorter:.0f} times as long as the {other} delta, which has next to no part "
-            "in the merge; balance: Tensor or other weights may help"
+            f"in the merge{remedy}"
         )
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.merge.arithmetic import Arithmetic, Delta, Meeting
-from paft_trainer.merge.interference import NOWHERE, Outcome, TensorFigures
+from paft_trainer.merge.guesses import sample_of
+from paft_trainer.merge.interference import NOWHERE, Outcome, RowsOutcome, TensorFigures
 from paft_trainer.merge.method import Method, TensorArms
 from paft_trainer.merge.questions import Answers, Question, Stream, WholeWeights
 from paft_trainer.merge.rows import BLOCK_ELEMENTS, Rows
@@ -27,7 +28,7 @@ class MergedRows:
     """Some rows of a tensor, merged. `contents`, `outcomes`: of each merge."""
 
     contents: tuple[memoryview, ...]
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[RowsOutcome, ...]
     meeting: Meeting
 
 
@@ -69,6 +70,7 @@ class TensorWork:
             if question not in answers
         }
         self._survey = Survey(tuple(open_ones), entries=self.entries, absent=absent)
+        self._sampling, self._is_sampled = threading.Lock(), False
         self._steps = {look: _Step() for look in self._survey.looks}
 
     @property
@@ -93,6 +95,9 @@ class TensorWork:
     def look(self, look: Look, rows: Rows, read_base: Callable[[], bytes] | None) -> None:
         """Look at some rows."""
         self._learn(before=look)
+        if not self._survey.is_needed(look):
+            return
+        self._take_sample()
         seen = Seen()
         content = memoryview(read_base()) if read_base is not None else None
         for block in rows.cut(BLOCK_ELEMENTS):
@@ -108,7 +113,7 @@ class TensorWork:
         view = memoryview(content)
         meeting = NOWHERE
         contents = [memoryview(np.empty(len(content), np.uint8)) for _ in self._members]
-        outcomes: list[Outcome | None] = [None] * len(self._members)
+        outcomes = [RowsOutcome() for _ in self._members]
         for block in rows.cut(BLOCK_ELEMENTS):
             deltas = self._deltas(block)
             meeting += self._arithmetic.meet(*deltas)
@@ -119,12 +124,10 @@ class TensorWork:
                 added = self._arithmetic.add(base, self._dtype, merged, self._slice(contents[index], rows, block))
                 if added.not_finite:
                     raise _out_of_range(arms.name, self._dtype)
-                outcome = Outcome.of(added, self._arithmetic.product_sums(merged, merged))
-                before = outcomes[index]
-                outcomes[index] = outcome if before is None else before + outcome
+                outcomes[index].take(added, self._arithmetic.product_sums(merged, merged))
         return MergedRows(
             contents=tuple(contents),
-            outcomes=tuple(outcome for outcome in outcomes if outcome is not None),
+            outcomes=tuple(outcomes),
             meeting=meeting,
         )
 
@@ -136,11 +139,15 @@ class TensorWork:
             for asked, known in zip(self._asked, self._known, strict=True)
         ]
 
-    def figures(self, index: int, meeting: Meeting, outcome: Outcome) -> TensorFigures:
-        """Figures of one merge once all rows are merged."""
+    def figures(self, index: int, parts: Sequence[MergedRows]) -> TensorFigures:
+        """Figures of one merge. `parts`: all rows."""
         arms = self._members[index][1]
         return TensorFigures(
-            name=arms.name, entries=self.entries, lengths=arms.lengths, meeting=meeting, outcome=outcome
+            name=arms.name,
+            entries=self.entries,
+            lengths=arms.lengths,
+            meeting=sum((part.meeting for part in parts), NOWHERE),
+            outcome=Outcome.of([part.outcomes[index] for part in parts]),
         )
 
     def _learn(self, *, before: Look | None) -> None:
@@ -153,6 +160,14 @@ class TensorWork:
                         part.result()
                     self._survey.learn(look, step.seen)
                     step.is_learned, step.seen = True, Seen()
+
+    def _take_sample(self) -> None:
+        with self._sampling:
+            if self._is_sampled or not self._survey.wants_sample:
+                return
+            sample = sample_of(self._tensor.factors, self._tensor.rows, self._arithmetic)
+            self._survey.take_sample(sample, self._arithmetic)
+            self._is_sampled = True
 
     def _deltas(self, rows: Rows) -> tuple[Delta, Delta]:
         first, second = (self._arithmetic.delta(factors, rows) for factors in self._tensor.factors)
