@@ -48,12 +48,12 @@ def prepare_models(size: str, state: Path) -> Path:
     return folder
 
 
-def write_models(folder: Path, shape: ModelShape) -> None:
-    """Write `base`, `sft` and `preference` into a new folder."""
+def write_models(folder: Path, shape: ModelShape, *, b_std: float = B_STD) -> None:
+    """Write `base`, `sft` and `preference` into a new folder. `b_std`: of B's entries."""
     folder.mkdir(parents=True)
     write_base(folder / "base", shape)
-    write_adapter(folder / "sft", shape, folder / "base", seed=1, is_sparse=True)
-    write_adapter(folder / "preference", shape, folder / "base", seed=2, is_sparse=False)
+    write_adapter(folder / "sft", shape, folder / "base", seed=1, b_std=b_std, is_sparse=True)
+    write_adapter(folder / "preference", shape, folder / "base", seed=2, b_std=b_std, is_sparse=False)
 
 
 def write_base(folder: Path, shape: ModelShape) -> None:
@@ -77,14 +77,16 @@ def write_base(folder: Path, shape: ModelShape) -> None:
     _write_tokenizer(folder)
 
 
-def write_adapter(folder: Path, shape: ModelShape, base: Path, *, seed: int, is_sparse: bool) -> None:
+def write_adapter(
+    folder: Path, shape: ModelShape, base: Path, *, seed: int, is_sparse: bool, b_std: float = B_STD
+) -> None:
     """A LoRA of rank RANK on every linear module, fp32, as PEFT saves it."""
     folder.mkdir()
     random = np.random.default_rng(seed)
     tensors = {}
     for module, (rows, columns) in shape.linear_modules().items():
         a = A_STD * random.standard_normal((RANK, columns), dtype=np.float32)
-        b = B_STD * random.standard_normal((rows, RANK), dtype=np.float32)
+        b = b_std * random.standard_normal((rows, RANK), dtype=np.float32)
         if is_sparse:
             b[random.random(rows) < ZERO_ROWS] = 0
             b[random.random(b.shape) < ZERO_ENTRIES] = 0

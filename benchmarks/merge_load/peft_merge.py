@@ -12,13 +12,13 @@ from transformers import AutoModelForCausalLM
 
 
 def merge(folder: Path, output: Path, combination_type: str, density: float = 0.5) -> None:
-    """`folder` holds base, sft and preference; weights are 1."""
+    """`folder` holds base, sft and preference. `linear` adds up in PEFT, so that weights of ½ make it a mean."""
     model = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.bfloat16)
     adapted = PeftModel.from_pretrained(model, folder / "sft", adapter_name="sft")
     adapted.load_adapter(folder / "preference", adapter_name="preference")
-    options = {"density": density} if combination_type == "ties" else {}
+    weight, options = (1.0, {"density": density}) if combination_type == "ties" else (0.5, {})
     adapted.add_weighted_adapter(
-        ["sft", "preference"], [1.0, 1.0], "merged", combination_type=combination_type, **options
+        ["sft", "preference"], [weight, weight], "merged", combination_type=combination_type, **options
     )
     adapted.set_adapter("merged")
     adapted.merge_and_unload().save_pretrained(output)
