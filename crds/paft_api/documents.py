@@ -1,13 +1,14 @@
 """From a job file to a PaftJob, or to every error in it, told so that a person can mend them."""
 
 import json
+from collections.abc import Set
 from pathlib import Path
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from paft_api.errors import JobFileFinding, JobFileInvalid
-from paft_api.model_fields import owner_of
+from paft_api.model_fields import field_at
 from paft_api.spec import PaftJob
 from paft_api.validation_messages import message_of
 from paft_api.yaml_documents import FieldPath, PlacedDocument, read_document, render_path
@@ -16,13 +17,14 @@ from paft_api.yaml_documents import FieldPath, PlacedDocument, read_document, re
 def load_job(path: Path) -> PaftJob:
     """Read and check a job file. Raises JobFileInvalid with all that is wrong."""
     document = read_document(path)
+    unread = {path for path, _ in document.findings}
     findings = [finding for _, finding in document.findings]
     if not isinstance(document.content, dict):
         raise JobFileInvalid(str(path), findings or [_no_map(document)])
     try:
         job = PaftJob.model_validate_json(json.dumps(document.content))
     except ValidationError as error:
-        findings += [_finding(document, details) for details in _causes(document, error.errors(include_url=False))]
+        findings += [_finding(document, details) for details in causes(error.errors(include_url=False), unread)]
     if findings:
         raise JobFileInvalid(str(path), sorted(findings, key=_place))
     return job
@@ -33,9 +35,11 @@ def _no_map(document: PlacedDocument) -> JobFileFinding:
     return JobFileFinding(line=line, column=column, path="", message="the file holds no PaftJob: it is not a map")
 
 
-def _causes(document: PlacedDocument, errors: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Without those that only follow from others: from values YAML made no sense of, or list entries that failed."""
-    unread = {path for path, _ in document.findings}
+def causes(errors: list[ErrorDetails], unread: Set[FieldPath] = frozenset()) -> list[ErrorDetails]:
+    """Without those that only follow from others: from values YAML made no sense of, or list entries that failed.
+
+    `unread`: the places of such values.
+    """
     return [
         details
         for details in errors
@@ -52,20 +56,25 @@ def _place(finding: JobFileFinding) -> tuple[int, int]:
 
 
 def _finding(document: PlacedDocument, details: ErrorDetails) -> JobFileFinding:
-    path = tuple(part for part in details["loc"] if part != "[key]")
+    path, message = located(details)
+    line, column = nearest_place(document, path)
+    return JobFileFinding(line=line, column=column, path=render_path(path), message=message)
+
+
+def located(details: ErrorDetails, below: FieldPath = ()) -> tuple[FieldPath, str]:
+    """The field that an error is about, and what is wrong. `below`: where in a PaftJob the checked block belongs."""
+    path = (*below, *(part for part in details["loc"] if part != "[key]"))
     message = message_of(path, details)
     if details["type"] == "value_error":
         path, message = _at_named_field(path, message)
-    line, column = _nearest_place(document, path)
-    return JobFileFinding(line=line, column=column, path=render_path(path), message=message)
+    return path[len(below) :], message
 
 
 def _at_named_field(path: FieldPath, message: str) -> tuple[FieldPath, str]:
     """A check across fields begins its message with the path of the one to mend: its finding belongs there."""
     first, _, rest = message.partition(" ")
     named = (*path, *parse_path(first))
-    owner = owner_of(PaftJob, named)
-    if owner is None or not any(named[-1] == info.alias for info in owner.model_fields.values()):
+    if field_at(PaftJob, named) is None:
         return path, message
     return named, rest
 
@@ -79,7 +88,8 @@ def parse_path(text: str) -> FieldPath:
     return tuple(parts)
 
 
-def _nearest_place(document: PlacedDocument, path: FieldPath) -> tuple[int, int]:
+def nearest_place(document: PlacedDocument, path: FieldPath) -> tuple[int, int]:
+    """Line and column of a field, or of what it should be in."""
     while path not in document.places and path:
         path = path[:-1]
     return document.places.get(path, (1, 1))

@@ -1,6 +1,7 @@
 """Which model a path in a document leads into."""
 
-from typing import Any, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -39,5 +40,12 @@ def _field(model: type[BaseModel], alias: str) -> FieldInfo | None:
 
 
 def is_list(field: FieldInfo) -> bool:
-    """Whether a field holds any number of what it is made of."""
-    return get_origin(field.annotation) is tuple
+    """Whether a field holds any number of what it is made of, or is unset."""
+    return _holds_list(field.annotation)
+
+
+def _holds_list(annotation: Any) -> bool:
+    origin = get_origin(annotation)
+    if origin in (Annotated, Union, UnionType):
+        return any(_holds_list(argument) for argument in get_args(annotation))
+    return origin is tuple

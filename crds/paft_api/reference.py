@@ -73,8 +73,8 @@ def _rows(model: type[BaseModel]) -> list[str]:
         inner = model_in(field.annotation)
         kind, allowed = ("block", "") if inner is not None else _kind(_resolved(schema, schema["properties"][alias]))
         if inner is not None and is_list(field):
-            kind, allowed = "list of blocks", _entries(schema["properties"][alias])
-        rows.append(f"| `{alias}` | {kind} | {allowed} | {_cell(default.rstrip('.'))} | {_cell(described.strip())} |")
+            kind, allowed = "list of blocks", _entries(_resolved(schema, schema["properties"][alias]))
+        rows.append(f"| `{alias}` | {kind} | {allowed} | {_cell(default.rstrip('.'))} | {_prose(described.strip())} |")
     return rows
 
 
@@ -133,6 +133,10 @@ def _text(schema: dict[str, Any]) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+def _prose(text: str) -> str:
+    return _cell(text).replace("*", "\\*")
 
 
 def _causes_page() -> str:

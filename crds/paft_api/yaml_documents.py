@@ -47,8 +47,8 @@ class PlacedDocument:
     findings: tuple[tuple[FieldPath, JobFileFinding], ...] = ()
 
 
-def read_document(path: Path) -> PlacedDocument:
-    """Read one YAML file. Raises JobFileInvalid where nothing of it can be understood."""
+def read_document(path: Path, holds: str = "PaftJob") -> PlacedDocument:
+    """Read one YAML file. `holds`: what should be in it. Raises JobFileInvalid where nothing can be understood."""
     text = _read_text(path)
     try:
         _require_shallow(path, text)
@@ -59,9 +59,9 @@ def read_document(path: Path) -> PlacedDocument:
     except yaml.reader.ReaderError as error:
         raise _unreadable_character(path, text, error) from error
     if not nodes:
-        raise _whole_file(path, "the file is empty; it should hold one PaftJob")
+        raise _whole_file(path, f"the file is empty; it should hold one {holds}")
     if len(nodes) > 1:
-        message = f"the file holds {len(nodes)} documents; put each PaftJob into a file of its own"
+        message = f"the file holds {len(nodes)} documents; put each {holds} into a file of its own"
         raise _at(path, nodes[1].start_mark, message)
     converter = _Converter()
     content = converter.convert(nodes[0], ())
@@ -78,7 +78,7 @@ def _read_text(path: Path) -> str:
     except PermissionError as error:
         raise _whole_file(path, "this file may not be read by you") from error
     if len(content) > MAXIMUM_BYTES:
-        raise _whole_file(path, f"{len(content)} bytes; a PaftJob has at most {MAXIMUM_BYTES}")
+        raise _whole_file(path, f"{len(content)} bytes; at most {MAXIMUM_BYTES} are read")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -92,7 +92,7 @@ def _require_shallow(path: Path, text: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAXIMUM_DEPTH:
-                raise _at(path, event.start_mark, f"nested deeper than {MAXIMUM_DEPTH} levels; a PaftJob has fewer")
+                raise _at(path, event.start_mark, f"nested deeper than {MAXIMUM_DEPTH} levels; fewer are enough")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 

@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 
 from paft_api.stages import StageName
+from paft_cli import merge_flags as flags
 from paft_cli.options import (
     ContextOption,
     JobFile,
     JobName,
-    Method,
     NamespaceOption,
     OptionalJob,
     Output,
@@ -188,37 +188,34 @@ def resume(
 
 @app.command()
 def merge(
-    base: Annotated[str, typer.Option(metavar="URI", help="Checkpoint that both adapters were trained on.")],
+    output: Annotated[str, typer.Option(metavar="URI", help="Empty folder for the result.")],
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="Checkpoint that both adapters were trained on.", show_default=False),
+    ] = None,
     adapter: Annotated[
-        list[str], typer.Option(metavar="ARM=URI", help="sft=URI and preference=URI: PEFT adapter folders.")
-    ],
-    output: Annotated[str, typer.Option(metavar="URI", help="Empty folder for the fused checkpoint.")],
-    method: Annotated[
-        Method,
-        typer.Option(
-            metavar="linear|task_arithmetic|ties|dare_linear|dare_ties|slerp",
-            help="How the two ΔW of a module become one.",
-        ),
-    ] = Method.TIES,
-    density: Annotated[
-        float | None,
-        typer.Option(
-            metavar="D",
-            help="ties, dare_linear, dare_ties: share of each module's ΔW that is kept, 0 to 1. Default: 0.5.",
-            show_default=False,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="dare_linear, dare_ties: seed of what is kept. Default: 0.", show_default=False),
-    ] = None,
-    weight: Annotated[
         list[str] | None,
-        typer.Option(metavar="ARM=X", help="Factor of an arm, as in sft=0.7. Default: 1.0 each.", show_default=False),
+        typer.Option(metavar="ARM=URI", help="sft=URI and preference=URI: PEFT adapter folders.", show_default=False),
     ] = None,
-    max_shard_size: Annotated[
-        str, typer.Option(metavar="SIZE", help="Largest safetensors file, such as 500MB or 5GB.")
-    ] = "5GB",
+    method: flags.MethodOption = None,
+    preset: flags.PresetOption = None,
+    weight: flags.WeightOption = None,
+    density: flags.DensityOption = None,
+    density_scope: flags.DensityScopeOption = None,
+    seed: flags.SeedOption = None,
+    rescale: flags.RescaleOption = None,
+    election: flags.ElectionOption = None,
+    normalize: flags.NormalizeOption = None,
+    gamma: flags.GammaOption = None,
+    epsilon: flags.EpsilonOption = None,
+    whole_weights: flags.WholeWeightsOption = None,
+    balance: flags.BalanceOption = None,
+    lambda_: flags.LambdaOption = None,
+    recipe: flags.RecipeOption = None,
+    candidates: flags.CandidatesOption = None,
+    form: flags.FormOption = None,
+    rank: flags.RankOption = None,
+    max_shard_size: flags.MaxShardSizeOption = None,
     endpoint: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Address of an S3-compatible server. Default: AWS.", show_default=False),
@@ -231,20 +228,74 @@ def merge(
     """Merge two adapters into their base, without a job.
 
     URI is s3://bucket/folder/ or a local path. Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
-    An interrupted merge is continued by the same command.
+    Options may come from a recipe, from flags or from both, but each from one place. An interrupted merge is continued
+    by the same command.
     """
     from paft_cli.commands.merge import MergeArguments, merge_adapters
 
+    options = {
+        "method": method,
+        "preset": preset,
+        "density": density,
+        "densityScope": density_scope,
+        "seed": seed,
+        "rescale": rescale,
+        "election": election,
+        "normalize": normalize,
+        "gamma": gamma,
+        "epsilon": epsilon,
+        "wholeWeights": whole_weights,
+        "balance": balance,
+        "lambda": lambda_,
+    }
     arguments = MergeArguments(
         base=base,
-        adapters=tuple(adapter),
+        adapters=tuple(adapter or ()),
         output=output,
-        method=method,
-        density=density,
-        seed=seed,
+        options=flags.fields_of(options),
         weights=tuple(weight or ()),
-        max_shard_size=max_shard_size,
+        output_options=flags.fields_of({"form": form, "rank": rank, "maxShardSize": max_shard_size}),
+        recipe=recipe,
+        candidates=candidates,
         endpoint=endpoint,
         region=region,
     )
     raise typer.Exit(merge_adapters(arguments))
+
+
+@app.command()
+def verify(
+    uri: Annotated[
+        str, typer.Argument(metavar="URI", help="Merged checkpoint, published adapter or base.", show_default=False)
+    ],
+    artifacts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="Base: storage.artifactsUri of a job that used it. Default: what paft merge keeps here.",
+            show_default=False,
+        ),
+    ] = None,
+    digest: Annotated[
+        str | None,
+        typer.Option(metavar="sha256:…", help="Digest that the whole must have, besides.", show_default=False),
+    ] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Address of an S3-compatible server. Default: AWS.", show_default=False),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Region of the buckets. Default: the environment's.", show_default=False),
+    ] = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Read a folder and compare it with its manifest, or a base with its index. Changes nothing.
+
+    URI is s3://bucket/folder/ or a local path. Exits with 0 when every file is as it was, and with 1 when one is
+    changed, cut, missing, swapped or added, or when there is nothing to compare with.
+    """
+    from paft_cli.commands.verify import VerifyArguments, verify_folder
+
+    arguments = VerifyArguments(uri=uri, artifacts=artifacts, digest=digest, endpoint=endpoint, region=region)
+    raise typer.Exit(verify_folder(arguments, output=output))

@@ -43,14 +43,3 @@ class Output(StrEnum):
 OutputOption = Annotated[
     Output, typer.Option("--output", "-o", metavar="text|json", help="Form of what is printed to stdout.")
 ]
-
-
-class Method(StrEnum):
-    """Merge methods; the contract's MergeMethod, which is not imported for help."""
-
-    LINEAR = "linear"
-    TASK_ARITHMETIC = "task_arithmetic"
-    TIES = "ties"
-    DARE_LINEAR = "dare_linear"
-    DARE_TIES = "dare_ties"
-    SLERP = "slerp"

@@ -45,7 +45,7 @@ def _command_lines(name: str, command: Any) -> Iterator[str]:
 
 def _option_names(parameter: Any) -> str:
     value = "" if parameter.is_flag else " " + _in_a_cell(parameter.metavar)
-    return ", ".join(f"`{name}{value}`" for name in parameter.opts)
+    return ", ".join(f"`{name}{value}`" for name in (*parameter.opts, *parameter.secondary_opts))
 
 
 def _in_a_cell(text: str) -> str:

@@ -11,6 +11,23 @@ ABSENT = object()
 """For a field that is not written out."""
 
 
+_OF_DARE_TIES = {f"merge.{name}": ABSENT for name in ("density", "seed", "rescale", "election", "normalize")}
+_OF_DELLA = {
+    f"merge.candidates[0].{name}": ABSENT for name in ("density", "seed", "rescale", "election", "normalize", "epsilon")
+}
+ALLOWED_BY: dict[str, dict[str, object]] = {
+    "merge.method": _OF_DARE_TIES,
+    "merge.densityScope": {"merge.method": "breadcrumbs", **_OF_DARE_TIES},
+    "merge.gamma": {"merge.method": "breadcrumbs", **_OF_DARE_TIES},
+    "merge.epsilon": {"merge.method": "della"},
+    "merge.wholeWeights": {"merge.method": "slerp", **_OF_DARE_TIES},
+    "merge.candidates[0].method": _OF_DELLA,
+    "merge.output.form": {"merge.candidates": ABSENT},
+    "merge.output.rank": {"merge.candidates": ABSENT, "merge.output.form": "Adapter"},
+}
+"""What has to be different in the complete job before a field can have another value."""
+
+
 def changed_job(changes: Mapping[str, object]) -> dict[str, Any]:
     """A document of its own. `changes`: values by path below spec."""
     document = complete_document()

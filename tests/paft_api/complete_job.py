@@ -1,4 +1,7 @@
-"""A PaftJob in which every field of the spec is written out, mostly with values of its own."""
+"""A PaftJob in which every field of the spec is written out, mostly with values of its own.
+
+Options of merge methods exclude each other: those that the merge cannot have, a candidate has.
+"""
 
 import json
 from typing import Any
@@ -65,10 +68,35 @@ spec:
     resources: *resources
   merge:
     method: dare_ties
-    weights: [{sft: 0.6, preference: 0.4}]
+    preset: paft
+    weights: &weights
+    - {sft: 0.6, preference: 0.4}
+    - modules: "*.mlp.*"
+      layers: {first: 2, last: 7}
+      gradient: [{sft: 0.75, preference: 0.25}, {sft: 0.5, preference: 0.5}]
     density: 0.3
     seed: 3
-    output: {uri: s3://models/fused/, maxShardSize: 2GB}
+    rescale: Norm
+    election: Unweighted
+    normalize: false
+    balance: Tensor
+    lambda: 0.8
+    candidates:
+    - name: steep
+      method: della
+      preset: mergekit
+      weights: *weights
+      density: 0.4
+      seed: 5
+      rescale: None
+      election: Weighted
+      normalize: true
+      epsilon: 0.2
+      balance: Model
+      lambda: 0.9
+    - {name: clipped, method: breadcrumbs, densityScope: Model, gamma: 0.02}
+    - {name: arc, method: slerp, wholeWeights: true}
+    output: {uri: s3://models/fused/, form: Full, maxShardSize: 2GB}
     resources: {cpu: "2", memory: 4Gi, extra: {ephemeral-storage: 20Gi}}
   trainer:
     image: example.com/paft:1

@@ -1,10 +1,10 @@
 """Walks over the contract's models and their JSON Schemas."""
 
 from collections.abc import Iterator
-from typing import Any, get_origin
+from typing import Any
 
 from paft_api.model import Model
-from paft_api.model_fields import model_in
+from paft_api.model_fields import is_list, model_in
 
 
 def schemas_in(document: type[Model]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -47,5 +47,4 @@ def leaf_paths(model: type[Model], prefix: str = "") -> Iterator[str]:
             yield path
             continue
         assert issubclass(inner, Model)
-        is_list = get_origin(field.annotation) is tuple
-        yield from leaf_paths(inner, f"{path}[0]." if is_list else f"{path}.")
+        yield from leaf_paths(inner, f"{path}[0]." if is_list(field) else f"{path}.")

@@ -9,6 +9,8 @@ from tests.paft_api.admission import Admission, Finding, findings_of_models
 from tests.paft_api.changes import ABSENT, changed_job
 
 from paft_api.crd.rules import NOT_IN_THE_SCHEMA, RULES
+from paft_api.spec import MergeMethod, MergeOptions
+from paft_api.spec.merge_methods import METHODS_WITH
 from paft_api.spec.pod_template import CONTAINER_FIELDS, POD_FIELDS
 
 Changes = dict[str, Any]
@@ -25,6 +27,27 @@ OTHER_TYPES = {
 
 def _container(fields: dict[str, Any]) -> dict[str, Any]:
     return {"spec": {"containers": [{"name": "trainer", **fields}]}}
+
+
+MERGE_ALIASES = {name: field.alias for name, field in MergeOptions.model_fields.items()}
+OPTION_VALUES: dict[str, object] = {
+    "density": 0.25,
+    "density_scope": "Model",
+    "seed": 7,
+    "rescale": "Norm",
+    "election": "Weighted",
+    "normalize": True,
+    "gamma": 0.05,
+    "epsilon": 0.25,
+    "whole_weights": False,
+    "balance": "Tensor",
+}
+
+
+def _only_options(options: dict[str, object]) -> Changes:
+    """A merge with these options and no others."""
+    names = ("method", "weights", "density", "seed", "rescale", "election", "normalize", "balance")
+    return {f"merge.{name}": ABSENT for name in names} | {f"merge.{name}": value for name, value in options.items()}
 
 
 CASES: dict[str, tuple[str, Changes]] = {
@@ -50,29 +73,81 @@ CASES: dict[str, tuple[str, Changes]] = {
         "preference.DpoSpec._types_once",
         {"preference.dpo.losses": [{"type": "ipo"}, {"type": "sigmoid"}, {"weight": 2.5}]},
     ),
-    "a density for nothing": (
-        "merge.MergeSpec._density_is_for_methods_that_keep_a_share",
-        {"merge.method": "task_arithmetic", "merge.seed": ABSENT},
+    **{
+        f"{field} for nothing": (
+            "merge_options.MergeOptions._options_act",
+            _only_options({"method": min(set(MergeMethod) - methods), MERGE_ALIASES[field]: OPTION_VALUES[field]}),
+        )
+        for field, methods in METHODS_WITH.items()
+    },
+    "an option for nothing in a candidate": (
+        "merge_options.MergeOptions._options_act",
+        {"merge.candidates[1].epsilon": 0.25},
     ),
-    "a seed for nothing": ("merge.MergeSpec._seed_is_for_methods_that_draw", {"merge.method": "ties"}),
+    "an option for nothing with the default method": (
+        "merge_options.MergeOptions._options_act",
+        _only_options({"seed": 1}),
+    ),
+    "weights of a method with its own": (
+        "merge_options.MergeOptions._weights_act",
+        _only_options({"method": "sce", "weights": [{"sft": 0.5}]}),
+    ),
+    "weights of a candidate with its own": (
+        "merge_options.MergeOptions._weights_act",
+        {"merge.candidates[1]": {"name": "stock", "method": "model_stock", "weights": [{}, {"layers": {}}]}},
+    ),
+    "weights that do not begin everywhere": (
+        "merge_options.MergeOptions._first_weights_hold_everywhere",
+        {"merge.weights": [{"modules": "*.mlp.*"}, {}]},
+    ),
+    "weights of a candidate that begin in layers": (
+        "merge_options.MergeOptions._first_weights_hold_everywhere",
+        {"merge.candidates[0].weights": [{"layers": {"last": 3}}]},
+    ),
+    "an epsilon below 0": (
+        "merge_options.MergeOptions._epsilon_has_room",
+        _only_options({"method": "della", "density": 0.25, "epsilon": 0.3}),
+    ),
+    "an epsilon above 1": ("merge_options.MergeOptions._epsilon_has_room", {"merge.candidates[0].density": 0.85}),
+    "an epsilon around the default": (
+        "merge_options.MergeOptions._epsilon_has_room",
+        {"merge.candidates[0]": {"name": "steep", "method": "della", "density": 0.45, "epsilon": 0.475}},
+    ),
     "no place between": (
-        "merge.MergeSpec._slerp_weights_are_a_place_between",
-        {
-            "merge.method": "slerp",
-            "merge.density": ABSENT,
-            "merge.seed": ABSENT,
-            "merge.weights": [{"sft": -0.5, "preference": 1.5}],
-        },
+        "merge_options.MergeOptions._slerp_weights_are_a_place_between",
+        _only_options({"method": "slerp", "weights": [{}, {"sft": -0.5, "preference": 1.5}]}),
+    ),
+    "no place between at an anchor": (
+        "merge_options.MergeOptions._slerp_weights_are_a_place_between",
+        _only_options({"method": "slerp", "weights": [{"gradient": [{}, {"sft": 0, "preference": 0}]}]}),
     ),
     "weights without a sum": (
-        "merge.MergeSpec._linear_weights_have_a_sum",
-        {
-            "merge.method": "linear",
-            "merge.density": ABSENT,
-            "merge.seed": ABSENT,
-            "merge.weights": [{"sft": 1.5, "preference": -1.5}],
-        },
+        "merge_options.MergeOptions._linear_weights_have_a_sum",
+        _only_options({"method": "linear", "weights": [{"sft": 1.5, "preference": -1.5}]}),
     ),
+    "a sum that changes its sign": (
+        "merge_options.MergeOptions._linear_weights_have_a_sum",
+        _only_options({"method": "linear", "weights": [{}, {"gradient": [{}, {"sft": -1, "preference": -1}]}]}),
+    ),
+    "layers in disorder": (
+        "merge_weights.LayerRange._is_in_order",
+        {"merge.weights[1].layers": {"first": 3, "last": 2}},
+    ),
+    "layers in disorder in a candidate": (
+        "merge_weights.LayerRange._is_in_order",
+        {"merge.candidates[0].weights[1].layers": {"first": 9, "last": 0}},
+    ),
+    "weights beside a gradient": ("merge_weights.ArmWeights._gradient_or_numbers", {"merge.weights[1].sft": 0.5}),
+    "a rank of a checkpoint": ("merge.MergeOutput._rank_is_an_adapters", {"merge.output.rank": 8}),
+    "a rank of a recipe": (
+        "merge.MergeOutput._rank_is_an_adapters",
+        {"merge.output.rank": 8, "merge.output.form": "Recipe", "merge.candidates": ABSENT},
+    ),
+    "one candidate twice": (
+        "merge.MergeSpec._candidates_have_names_of_their_own",
+        {"merge.candidates[2].name": "clipped"},
+    ),
+    "candidates of an adapter": ("merge.MergeSpec._candidates_are_checkpoints", {"merge.output.form": "Adapter"}),
     "output in base": ("job.PaftJobSpec._output_is_apart", {"merge.output.uri": "s3://models/base/fused"}),
     "base in output": ("job.PaftJobSpec._output_is_apart", {"merge.output.uri": "s3://models"}),
     "output in artifacts": ("job.PaftJobSpec._output_is_apart", {"merge.output.uri": "s3://paft/artifacts"}),
@@ -178,7 +253,7 @@ def test_other_containers_may_have_what_the_stage_s_own_may_not(admission: Admis
         ({"sft.data.train": []}, "spec.sft.data.train"),
         ({"preference.dpo.losses": []}, "spec.preference.dpo.losses"),
         (
-            {"merge.method": "linear", "merge.density": ABSENT, "merge.seed": ABSENT, "merge.weights": []},
+            _only_options({"method": "linear", "weights": []}),
             "spec.merge.weights",
         ),
     ],
@@ -202,8 +277,21 @@ def test_every_validator_has_a_case_or_a_reason() -> None:
     "changes",
     [
         {},
-        {"merge.method": "linear", "merge.density": ABSENT, "merge.seed": ABSENT},
-        {"merge.method": "linear", "merge.density": ABSENT, "merge.seed": ABSENT, "merge.weights": ABSENT},
+        _only_options({}),
+        _only_options({"method": "linear"}),
+        _only_options({"method": "linear", "weights": [{"sft": -1, "preference": 0.5}]}),
+        _only_options({"method": "linear", "weights": [{"gradient": [{"sft": -2}, {"sft": -3}]}]}),
+        _only_options({"method": "task_arithmetic", "weights": [{"sft": 1, "preference": -1}]}),
+        _only_options({"method": "slerp", "weights": [{"sft": 0}, {"layers": {"first": 3, "last": 3}}]}),
+        _only_options({"method": "sce", "density": 0.5, "weights": [{"sft": 1, "preference": 1}]}),
+        _only_options({"method": "model_stock"}),
+        _only_options({"method": "sft_only", "lambda": 0.5}),
+        _only_options({"method": "della", "epsilon": 0.5}),
+        _only_options({"method": "della", "density": 0.25, "epsilon": 0.25}),
+        _only_options({"method": "della", "preset": "mergekit", "density": 1, "epsilon": 0}),
+        {"merge.output.form": "Adapter", "merge.output.rank": 8, "merge.candidates": []},
+        {"merge.output.form": ABSENT},
+        {"merge.weights": [{}] * 32, "merge.candidates": [{"name": f"c-{n}"} for n in range(16)]},
         {"preference.dpo": ABSENT, "sft.l1": ABSENT, "sft.data.eval": ABSENT, "sft.lora": ABSENT},
         {"sft.training": ABSENT, "sft.resources": ABSENT},
         {"sft.training": {"globalBatchSize": 12}, "sft.resources": {"gpusPerNode": 6}},

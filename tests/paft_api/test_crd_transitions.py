@@ -1,6 +1,7 @@
 """What may change of a job that runs. Which field goes into which digest, `test_digests` knows."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from hack.control_plane.client import KubernetesClient, Object
 from kubernetes.client.exceptions import ApiException
 from tests.paft_api.admission import PAFT_JOB, Admission, refusal
-from tests.paft_api.changes import ABSENT, change
+from tests.paft_api.changes import ABSENT, ALLOWED_BY, change, changed_job
 from tests.paft_api.complete_job import complete_document
 from tests.paft_api.test_digests import CHANGES, KEEPS
 
@@ -56,9 +57,10 @@ def test_what_a_stage_depends_on_cannot_change_once_it_has_started(
     kubernetes: KubernetesClient, started: Started
 ) -> None:
     jobs = {stage: started(stage) for stage in STAGES}
+    allowing = {path: started("merge", document=changed_job(changes)) for path, changes in ALLOWED_BY.items()}
 
     answers = {
-        (path, stage): _update(kubernetes, jobs[stage], _changes(path, value))
+        (path, stage): _update(kubernetes, allowing.get(path, jobs[stage]), {path: value})
         for path, (value, stages) in FROZEN.items()
         for stage in stages
     }
@@ -70,7 +72,11 @@ def test_everything_can_change_before(kubernetes: KubernetesClient, started: Sta
     jobs = {stage: started(*(other for other in STAGES if other != stage)) for stage in STAGES} | {"": started()}
 
     answers = {
-        (path, stages): _update(kubernetes, jobs["" if len(stages) > 1 else next(iter(stages))], _changes(path, value))
+        (path, stages): _update(
+            kubernetes,
+            jobs["" if len(stages) > 1 else next(iter(stages))],
+            ALLOWED_BY.get(path, {}) | {path: value},
+        )
         for path, (value, stages) in ((path, (value, frozenset(stages))) for path, (value, stages) in FROZEN.items())
     }
 
@@ -80,13 +86,13 @@ def test_everything_can_change_before(kubernetes: KubernetesClient, started: Sta
 def test_the_rest_can_change_at_any_time(kubernetes: KubernetesClient, started: Started) -> None:
     job = started(*STAGES)
 
-    answers = {path: _update(kubernetes, job, _changes(path, value)) for path, value in FREE.items()}
+    answers = {path: _update(kubernetes, job, {path: value}) for path, value in FREE.items()}
 
     assert {path: answer for path, answer in answers.items() if answer != []} == {}
 
 
 def test_every_frozen_field_of_the_rules_is_one_of_the_tables() -> None:
-    named = {path.replace("[0]", "[]") for path in FROZEN} | {"sft.training.packing", "preference.training.packing"}
+    named = {_without_indices(path) for path in FROZEN} | {"sft.training.packing", "preference.training.packing"}
     named |= {"preference.method"}
     lists = {"sft.data.train", "preference.data.train"}
 
@@ -135,12 +141,54 @@ def test_a_default_that_becomes_another_value_is_a_change(kubernetes: Kubernetes
         _frozen("sft.training.deepspeed", "sft")
     ]
     assert _update(kubernetes, job, {"merge.weights": [{"sft": 2}]}) == [_frozen("merge.weights[0].sft", "merge")]
+    everywhere_and_in_layers = [{}, {"layers": {}}]
+    assert _update(kubernetes, job, {"merge.weights": everywhere_and_in_layers}) == [
+        _frozen("merge.weights[0].modules", "merge")
+    ]
+    assert _update(kubernetes, job, {"merge.candidates": [{"name": "other"}]}) == [
+        _frozen("merge.candidates[0].method", "merge")
+    ]
+
+
+def test_entries_are_compared_with_all_that_may_be_unset_in_them(
+    kubernetes: KubernetesClient, started: Started
+) -> None:
+    everywhere = [{"sft": 0.5}, {"sft": 0.6}]
+    document = changed_job({"merge.weights": everywhere})
+    job = started(*STAGES, document=document)
+
+    written_out = [{"sft": 0.5, "preference": 1.0}, {"sft": 0.6, "preference": 1}]
+    assert _update(kubernetes, job, {"merge.weights": written_out}) == []
+    for field, value in (("modules", "*"), ("gradient", [{"sft": 1}, {"sft": 1}]), ("layers", {})):
+        changed = [everywhere[0], {field: value} | ({} if field == "gradient" else {"sft": 0.6})]
+        answer = _update(kubernetes, job, {"merge.weights": changed})
+        assert len(answer) == 1, field
+        assert "merge: weights[]" in answer[0]
+
+
+def test_the_largest_merge_is_within_the_servers_budget(kubernetes: KubernetesClient, started: Started) -> None:
+    anchors = [{"sft": 0.5, "preference": 0.5}] * 16
+    some = {"modules": "x" * 256, "layers": {"first": 1, "last": 2}, "gradient": anchors}
+    weights = [{"gradient": anchors}, *[some] * 31]
+    candidates = [{"name": f"c-{number}", "method": "linear", "weights": weights} for number in range(16)]
+    job = started(*STAGES, document=changed_job({"merge.weights": weights, "merge.candidates": candidates}))
+
+    path = "merge.candidates[15].weights[31].gradient[15].sft"
+    assert _update(kubernetes, job, {path: 0.25}) == [_frozen(path, "merge")]
 
 
 def test_removing_a_value_is_a_change(kubernetes: KubernetesClient, started: Started) -> None:
     job = started(*STAGES)
 
-    for path in ("base.chatTemplate", "sft.training.maxSteps", "preference.lora", "merge.density"):
+    for path in (
+        "base.chatTemplate",
+        "sft.training.maxSteps",
+        "preference.lora",
+        "merge.density",
+        "merge.weights[1]",
+        "merge.candidates[2]",
+        "merge.candidates",
+    ):
         assert len(_update(kubernetes, job, {path: ABSENT})) == 1, path
 
 
@@ -171,7 +219,7 @@ def _update(kubernetes: KubernetesClient, job: Object, changes: dict[str, object
 
 def _frozen(path: str, stage: str) -> str:
     block, _, below = path.partition(".")
-    below = below.replace("[0]", "[]")
+    below = _without_indices(below)
     if below.startswith("data.train"):
         below = "data.train"
     dependents = stage if block in STAGES else "a stage that depends on it"
@@ -181,9 +229,8 @@ def _frozen(path: str, stage: str) -> str:
     )
 
 
-def _changes(path: str, value: object) -> dict[str, object]:
-    """Another value of a field, and what else has to change with it."""
-    return {path: value} | ({"merge.density": ABSENT, "merge.seed": ABSENT} if path == "merge.method" else {})
+def _without_indices(path: str) -> str:
+    return re.sub(r"\[\d+\]", "[]", path)
 
 
 def _minimal_document() -> dict[str, Any]:

@@ -2,15 +2,23 @@
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.paft_api.changes import ALLOWED_BY, changed_job
 from tests.paft_api.complete_job import complete_document, complete_job
 from tests.paft_api.schemas import leaf_paths
 
-from paft_api.digests import data_digest, digest_of, file_set_digest, preference_digest, recipe_digest, sft_digest
-from paft_api.spec import DataFormat, DataSource, PaftJobSpec
+from paft_api.digests import (
+    data_digest,
+    digest_of,
+    file_set_digest,
+    merge_stage_digest,
+    preference_digest,
+    recipe_digest,
+    sft_digest,
+)
+from paft_api.spec import DataFormat, DataSource, MergeOptions, MergeSpec, PaftJobSpec
 
 BASE = "sha256:" + "1" * 64
 ADAPTERS = {"sft_adapter": "sha256:" + "2" * 64, "preference_adapter": "sha256:" + "3" * 64}
@@ -35,6 +43,45 @@ _ARM_MATHEMATICS: dict[str, object] = {
     "training.seed": 2,
     "training.deepspeed": {"steps_per_print": 20},
 }
+_WEIGHTS: dict[str, object] = {
+    "weights[0].sft": 0.5,
+    "weights[0].preference": 0.5,
+    "weights[1].modules": "*.self_attn.*",
+    "weights[1].layers.first": 1,
+    "weights[1].layers.last": 8,
+    "weights[1].gradient[0].sft": 0.5,
+    "weights[1].gradient[0].preference": 0.5,
+}
+_MERGE_MATHEMATICS: dict[str, object] = {
+    **_WEIGHTS,
+    "method": "task_arithmetic",
+    "preset": "mergekit",
+    "density": 0.4,
+    "densityScope": "Model",
+    "seed": 4,
+    "rescale": "None",
+    "election": "Weighted",
+    "normalize": True,
+    "gamma": 0.02,
+    "epsilon": 0.2,
+    "wholeWeights": True,
+    "balance": "Model",
+    "lambda": 0.9,
+}
+_CANDIDATE_MATHEMATICS: dict[str, object] = {
+    **_WEIGHTS,
+    "name": "other",
+    "method": "task_arithmetic",
+    "preset": "paft",
+    "density": 0.3,
+    "seed": 4,
+    "rescale": "Norm",
+    "election": "Unweighted",
+    "normalize": False,
+    "epsilon": 0.1,
+    "balance": "Tensor",
+    "lambda": 0.8,
+}
 CHANGES: dict[str, tuple[object, set[str]]] = {
     "base.chatTemplate": ("{{ other }}", {"sft", "preference", "merge"}),
     "sft.data.train[0].format": ("prompt-completion", {"sft"}),
@@ -45,11 +92,13 @@ CHANGES: dict[str, tuple[object, set[str]]] = {
     "preference.dpo.losses[0].type": ("ipo", {"preference"}),
     "preference.dpo.losses[0].weight": (0.7, {"preference"}),
     **{f"{arm}.{path}": (value, {arm}) for arm in ARMS for path, value in _ARM_MATHEMATICS.items()},
-    "merge.method": ("task_arithmetic", {"merge"}),
-    "merge.weights[0].sft": (0.5, {"merge"}),
-    "merge.weights[0].preference": (0.5, {"merge"}),
-    "merge.density": (0.4, {"merge"}),
-    "merge.seed": (4, {"merge"}),
+    **{f"merge.{path}": (value, {"merge"}) for path, value in _MERGE_MATHEMATICS.items()},
+    **{f"merge.candidates[0].{path}": (value, {"merge"}) for path, value in _CANDIDATE_MATHEMATICS.items()},
+    "merge.candidates[1].densityScope": ("Tensor", {"merge"}),
+    "merge.candidates[1].gamma": (0.03, {"merge"}),
+    "merge.candidates[2].wholeWeights": (False, {"merge"}),
+    "merge.output.form": ("Recipe", {"merge"}),
+    "merge.output.rank": (8, {"merge"}),
     "merge.output.maxShardSize": ("1GB", {"merge"}),
 }
 """Another value for each field that is part of the identity, and the stages it is part of."""
@@ -133,7 +182,7 @@ ONE_VALUE: dict[str, object] = {
 def test_every_field_is_in_exactly_one_table() -> None:
     named = [*CHANGES, *KEEPS, *ONE_VALUE]
 
-    assert sorted(named) == sorted(leaf_paths(PaftJobSpec))
+    assert sorted(re.sub(r"\[\d\]", "[0]", path) for path in named) == sorted(leaf_paths(PaftJobSpec))
 
 
 @pytest.mark.parametrize("path", CHANGES)
@@ -164,16 +213,16 @@ def test_writing_a_default_out_changes_no_digest() -> None:
 
 def test_whole_numbers_and_decimals_are_the_same_number() -> None:
     whole, decimal = complete_document()["spec"], complete_document()["spec"]
-    _set(whole, "sft.lora.alpha", 16)
-    _set(decimal, "sft.lora.alpha", 16.0)
+    whole["sft"]["lora"]["alpha"] = 16
+    decimal["sft"]["lora"]["alpha"] = 16.0
 
     assert _digests(whole) == _digests(decimal)
 
 
 def test_the_penalty_s_strength_does_not_matter_where_there_is_none() -> None:
     weak, strong = complete_document()["spec"], complete_document()["spec"]
-    _set(weak, "sft.l1", {"mode": "none", "lambda": 1e-5})
-    _set(strong, "sft.l1", {"mode": "none", "lambda": 1e-3})
+    weak["sft"]["l1"] = {"mode": "none", "lambda": 1e-5}
+    strong["sft"]["l1"] = {"mode": "none", "lambda": 1e-3}
 
     assert _digests(weak) == _digests(strong)
 
@@ -185,14 +234,68 @@ def test_every_input_digest_matters() -> None:
         for base in ("a", "b")
         for data in ("c", "d")
     ]
-    merges = [
-        recipe_digest(job.spec.merge, base_digest=base, sft_adapter=sft, preference_adapter=preference)
+    inputs = [
+        {"base_digest": base, "sft_adapter": sft, "preference_adapter": preference}
         for base in ("a", "b")
         for sft in ("c", "d")
         for preference in ("c", "d")
     ]
+    recipes = [recipe_digest(job.spec.merge, job.spec.merge.output, **digests) for digests in inputs]
+    merges = [merge_stage_digest(job.spec.merge, **digests) for digests in inputs]
 
-    assert len({*arms, *merges}) == len(arms) + len(merges)
+    assert len({*arms, *recipes, *merges}) == len(arms) + len(recipes) + len(merges)
+
+
+def test_a_merge_keeps_its_recipe_whatever_its_candidates_are() -> None:
+    merge = complete_job().spec.merge
+    alone = merge.model_copy(update={"candidates": ()})
+    digests = {"base_digest": BASE, **ADAPTERS}
+
+    assert recipe_digest(alone, alone.output, **digests) == recipe_digest(merge, merge.output, **digests)
+    assert merge_stage_digest(alone, **digests) == recipe_digest(alone, alone.output, **digests)
+    assert merge_stage_digest(merge, **digests) != merge_stage_digest(alone, **digests)
+
+
+def test_a_candidate_has_the_recipe_of_a_merge_with_its_options() -> None:
+    merge = complete_job().spec.merge
+    clipped = merge.candidates[1]
+    options = clipped.to_document()
+    del options["name"]
+    alone = MergeSpec.model_validate_json(json.dumps({**options, "output": {"uri": "s3://models/other/"}}))
+    output = merge.output.model_copy(update={"uri": alone.output.uri, "max_shard_size": alone.output.max_shard_size})
+    digests = {"base_digest": BASE, **ADAPTERS}
+
+    assert recipe_digest(clipped, output, **digests) == recipe_digest(alone, alone.output, **digests)
+
+
+def test_the_order_of_candidates_does_not_matter() -> None:
+    merge = complete_job().spec.merge
+    reversed_ = merge.model_copy(update={"candidates": merge.candidates[::-1]})
+
+    assert merge_stage_digest(reversed_, base_digest=BASE, **ADAPTERS) == merge_stage_digest(
+        merge, base_digest=BASE, **ADAPTERS
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "defaults"),
+    [
+        ({"method": "ties"}, {"density": 0.5, "densityScope": "Tensor", "election": "Weighted", "normalize": True}),
+        ({"method": "dare_ties"}, {"density": 0.5, "seed": 0, "rescale": "Density", "normalize": True}),
+        ({"method": "dare_ties", "preset": "mergekit"}, {"density": 1.0, "rescale": "Norm", "normalize": False}),
+        ({"method": "della", "density": 0.95}, {"epsilon": 1 - 0.95}),
+        ({"method": "breadcrumbs"}, {"gamma": 0.01, "balance": "None"}),
+        ({"method": "slerp", "preset": "mergekit"}, {"wholeWeights": True}),
+    ],
+)
+def test_options_have_their_defaults_in_a_recipe(options: dict[str, object], defaults: dict[str, object]) -> None:
+    output = complete_job().spec.merge.output
+
+    def digest(document: dict[str, object]) -> str:
+        merge = MergeOptions.model_validate_json(json.dumps(document))
+        return recipe_digest(merge, output, base_digest=BASE, **ADAPTERS)
+
+    assert digest(options | defaults) == digest(options)
 
 
 def test_arms_and_merge_never_share_a_digest() -> None:
@@ -220,14 +323,10 @@ def test_digests_do_not_depend_on_the_order_of_keys() -> None:
 
 
 def _stages_changed_by(path: str, value: object) -> set[str]:
-    document = complete_document()["spec"]
-    if path == "merge.method":
-        del document["merge"]["density"]
-        del document["merge"]["seed"]
-    before = _digests(document)
-    old = _set(document, path, value)
-    assert old != value or path.endswith("operator"), f"{path} has this value already"
-    after = _digests(document)
+    allowed_by = ALLOWED_BY.get(path, {})
+    documents = [changed_job(changes)["spec"] for changes in (allowed_by, allowed_by | {path: value})]
+    assert documents[0] != documents[1] or path.endswith("operator"), f"{path} has this value already"
+    before, after = (_digests(document) for document in documents)
     return {stage for stage in before if before[stage] != after[stage]}
 
 
@@ -239,7 +338,7 @@ def _digests(document: dict[str, Any]) -> dict[str, str]:
         block = getattr(spec, arm)
         data = data_digest([(source, [("rows.jsonl", "aa")]) for source in block.data.train])
         digests[arm] = digest(block, base_digest=BASE, chat_template=template, data=data)
-    merge = recipe_digest(spec.merge, base_digest=BASE, chat_template=template, **ADAPTERS)
+    merge = merge_stage_digest(spec.merge, base_digest=BASE, chat_template=template, **ADAPTERS)
     return digests | {"merge": merge}
 
 
@@ -252,19 +351,3 @@ def _minimal_document() -> dict[str, Any]:
         "preference": {"data": document["preference"]["data"]},
         "merge": {"output": {"uri": document["merge"]["output"]["uri"]}},
     }
-
-
-def _set(document: dict[str, Any], path: str, value: object) -> object:
-    """Set a value by its path and return the old one."""
-    *parents, last = _parts(path)
-    target: Any = document
-    for part in parents:
-        target = target[part]
-    old: object = target[last]
-    target[last] = value
-    return old
-
-
-def _parts(path: str) -> Iterator[str | int]:
-    for part in path.replace("[0]", ".0").split("."):
-        yield int(part) if part == "0" else part

@@ -129,7 +129,20 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "option of another method": (
         "    method: ties",
         "    method: linear\n    density: 0.5",
-        "job.yaml:22:5: spec.merge.density: 0.5 has no effect with method linear; remove it or use method ties",
+        "job.yaml:22:5: spec.merge.density: 0.5 has no effect with method linear; remove it or use breadcrumbs or "
+        "dare_linear or dare_ties or della or sce or ties",
+    ),
+    "weights of an entry": (
+        "    method: ties",
+        "    method: slerp\n    weights:\n    - {}\n    - {sft: -1}",
+        "job.yaml:24:7: spec.merge.weights[1]: is no place between two deltas; slerp needs weights of which none is "
+        "negative and one is above 0",
+    ),
+    "option of another method in a candidate": (
+        "    method: ties",
+        "    candidates:\n    - {name: other, gamma: 0.1}",
+        "job.yaml:22:21: spec.merge.candidates[0].gamma: 0.1 has no effect with method ties; remove it or use "
+        "breadcrumbs",
     ),
     "method of a later version": (
         "  preference:\n",
@@ -216,7 +229,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(
     text = (
         JOB.replace("globalBatchSize: 8", "epochs: 0, epochs: 1")
         .replace("format: messages", "form: messages")
-        .replace("method: ties", "method: della")
+        .replace("method: ties", "method: delta")
         .replace("gpusPerNode: 4", "gpusPerNode: .nan")
     )
 
@@ -226,8 +239,8 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(
         "job.yaml:14:9: spec.sft.data.train[0].form: unknown field. Did you mean format?",
         "job.yaml:15:27: spec.sft.training.epochs: written twice; the first is on line 15",
         "job.yaml:16:30: spec.sft.resources.gpusPerNode: .nan is not a finite number",
-        'job.yaml:21:5: spec.merge.method: "della" is not allowed; use linear, task_arithmetic, ties, '
-        "dare_linear, dare_ties or slerp",
+        'job.yaml:21:5: spec.merge.method: "delta" is not allowed; use linear, task_arithmetic, ties, dare_linear, '
+        "dare_ties, della, breadcrumbs, slerp, sce, model_stock, sft_only or preference_only. Did you mean della?",
     ]
 
 
@@ -242,8 +255,8 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(
             b"a: 1\n---\nb: 2\n",
             "job.yaml:3:1: the file holds 2 documents; put each PaftJob into a file of its own",
         ),
-        (b"[" * 100 + b"]" * 100, "job.yaml:1:65: nested deeper than 64 levels; a PaftJob has fewer"),
-        (b"# " + b"x" * 1_000_000, "job.yaml: 1000002 bytes; a PaftJob has at most 1000000"),
+        (b"[" * 100 + b"]" * 100, "job.yaml:1:65: nested deeper than 64 levels; fewer are enough"),
+        (b"# " + b"x" * 1_000_000, "job.yaml: 1000002 bytes; at most 1000000 are read"),
     ],
 )
 def test_files_that_hold_no_job(content: bytes, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,7 +314,7 @@ def test_what_a_cluster_adds_to_metadata_is_accepted(tmp_path: Path) -> None:
 
 def test_findings_can_be_used_by_programs(tmp_path: Path) -> None:
     with pytest.raises(JobFileInvalid) as caught:
-        _load(JOB.replace("method: ties", "method: della"), tmp_path)
+        _load(JOB.replace("method: ties", "method: tie"), tmp_path)
 
     (finding,) = caught.value.findings
     assert (finding.line, finding.column, finding.path) == (21, 5, "spec.merge.method")

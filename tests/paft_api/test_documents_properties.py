@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,11 @@ def _findings(path: Path) -> list[str]:
 
 
 def _set(document: dict[str, Any], path: str, value: object) -> None:
-    *parents, last = parse_path(path)
+    """Set one field; blocks and lists on the way that are not there are made."""
+    parts = parse_path(path)
     target: Any = document
-    for part in parents:
+    for part, below in pairwise(parts):
+        if isinstance(part, str):
+            target.setdefault(part, [{}] if isinstance(below, int) else {})
         target = target[part]
-    target[last] = value
+    target[parts[-1]] = value

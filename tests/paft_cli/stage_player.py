@@ -23,7 +23,7 @@ from pathlib import Path
 
 from paft_api.causes import CAUSE_FACTS, EXIT_STOPPED, Cause
 from paft_api.digests import digest_of
-from paft_api.layout import stage_folder
+from paft_api.layout import candidate_folder, stage_folder
 from paft_api.report import (
     Activity,
     AdapterResult,
@@ -31,6 +31,7 @@ from paft_api.report import (
     Failure,
     Finding,
     FinishedArtifact,
+    MergeCandidateResult,
     MergeResult,
     PrepareResult,
     Progress,
@@ -39,6 +40,7 @@ from paft_api.report import (
 )
 from paft_api.run_spec import RunSpec, TerminationMessage
 from paft_api.spec.arm import ArmSpec
+from paft_api.spec.merge import MergeCandidate
 from paft_api.stages import StageName
 from paft_cli.local.attempt_process import start_time_of
 
@@ -173,6 +175,18 @@ class Player:
             seconds=0.5,
             peak_memory_bytes=80_000_000,
             adopted=adopted,
+            candidates=tuple(self._candidate(run.spec.output.uri, candidate) for candidate in run.spec.candidates),
+            warnings=("played",) if run.spec.candidates else (),
+        )
+
+    def _candidate(self, output: str, candidate: MergeCandidate) -> MergeCandidateResult:
+        path = _path_of(candidate_folder(output, candidate.name)) / "manifest.json"
+        return MergeCandidateResult(
+            name=candidate.name,
+            artifact=self._publish(path, {"name": candidate.name}),
+            recipe_digest=digest_of(["recipe", candidate.name]),
+            method=candidate.method,
+            bytes=2_500_000,
         )
 
     def _published(self, stage: StageName, digest: str) -> FinishedArtifact | None:

@@ -1,19 +1,25 @@
 """The command line as a whole: quick, documented, and without tracebacks."""
 
+import json
 import subprocess
 import sys
 import time
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from pydantic import TypeAdapter, ValidationError
 
-from paft_api.spec.merge import MergeMethod
-from paft_cli import __main__, reference
-from paft_cli.app import Method
+from paft_api.model import Model
+from paft_api.spec.merge import MergeOptions, MergeOutput
+from paft_cli import __main__, merge_flags, reference
+from paft_cli.app import app
 
 HEAVY = ("torch", "transformers", "boto3", "numpy", "pydantic", "yaml", "rich", "kubernetes", "urllib3")
 COMMANDS = (
-    "validate", "plan", "run", "submit", "status", "watch", "logs", "retry", "suspend", "resume", "merge",
+    "validate", "plan", "run", "submit", "status", "watch", "logs", "retry", "suspend", "resume", "merge", "verify",
 )  # fmt: skip
 
 
@@ -61,8 +67,36 @@ def test_a_good_job_file_is_one_line(
     assert capsys.readouterr().out == "job.yaml: PaftJob played is valid\n"
 
 
-def test_merge_methods_are_the_contracts() -> None:
-    assert [method.value for method in Method] == [method.value for method in MergeMethod]
+@pytest.mark.parametrize(
+    ("model", "name", "words"),
+    [
+        (MergeOptions, "method", merge_flags.Method),
+        (MergeOptions, "preset", merge_flags.Preset),
+        (MergeOptions, "densityScope", merge_flags.Scope),
+        (MergeOptions, "rescale", merge_flags.Rescale),
+        (MergeOptions, "election", merge_flags.Election),
+        (MergeOptions, "balance", merge_flags.Balance),
+        (MergeOutput, "form", merge_flags.Form),
+    ],
+)
+def test_words_of_merge_flags_are_the_contracts(model: type[Model], name: str, words: type[StrEnum]) -> None:
+    field = next(field for field in model.model_fields.values() if field.alias == name)
+    adapter = TypeAdapter(field.annotation)
+    given = [merge_flags.fields_of({name: word})[name] for word in words]
+
+    assert [adapter.validate_json(json.dumps(word)) for word in given] == given
+    with pytest.raises(ValidationError) as caught:
+        adapter.validate_json('"other"')
+    assert all(repr(word) in caught.value.errors()[0]["msg"] for word in given)
+    assert caught.value.errors()[0]["msg"].count("'") == 2 * len(given)
+
+
+def test_every_merge_option_has_a_flag() -> None:
+    group: Any = typer.main.get_command(app)
+    flags = {parameter.name for parameter in group.commands["merge"].params}
+    fields = {*MergeOptions.model_fields, *MergeOutput.model_fields} - {"uri"}
+
+    assert {"weight" if field == "weights" else field for field in fields} <= flags
 
 
 def test_the_reference_is_what_the_command_line_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,7 +106,9 @@ def test_the_reference_is_what_the_command_line_says(tmp_path: Path, capsys: pyt
     text = page.read_text(encoding="utf-8")
     assert "    paft logs STAGE [FILE|NAME] [OPTIONS]\n" in text
     assert "| `[FILE\\|NAME]` | YAML file of a job on this machine, or name of a PaftJob in the cluster." in text
-    assert "| `--adapter ARM=URI` | sft=URI and preference=URI: PEFT adapter folders. Required. |" in text
+    assert "| `--output URI` | Empty folder for the result. Required. |" in text
+    assert "| `--normalize`, `--no-normalize` | ties, dare_ties, della: " in text
+    assert "| `--adapter ARM=URI` | sft=URI and preference=URI: PEFT adapter folders. |" in text
     page.write_text(text.replace("PEFT", "LoRA"), encoding="utf-8")
     assert reference.main(["--check", "--directory", str(tmp_path)]) == 1
     assert "is out of date" in capsys.readouterr().err

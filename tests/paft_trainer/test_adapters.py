@@ -161,13 +161,31 @@ REFUSED: dict[str, tuple[Callable[[Path], None], type[StageError], str]] = {
     "alpha NaN": (
         configured(lora_alpha=math.nan),
         ConfigInvalid,
-        "{folder}adapter_config.json is no configuration of PEFT: lora_alpha is nan, no finite number",
+        "{folder}adapter_config.json is no configuration of PEFT: it is no JSON: NaN is no number",
+    ),
+    "alpha too large": (
+        configured(lora_alpha=10**400),
+        ConfigInvalid,
+        f"{{folder}}adapter_config.json is no configuration of PEFT: lora_alpha is 1{'0' * 119}… (401 characters), "
+        "no finite number",
     ),
     "pattern": (
         configured(alpha_pattern={"(": 1}),
         ConfigInvalid,
         "{folder}adapter_config.json is no configuration of PEFT: alpha_pattern has the key '(', no regular "
         "expression: missing ), unterminated subpattern at position 0",
+    ),
+    "pattern too large": (
+        configured(alpha_pattern={"a{99999999999999999999}": 1}),
+        ConfigInvalid,
+        "{folder}adapter_config.json is no configuration of PEFT: alpha_pattern has the key "
+        "'a{99999999999999999999}', no regular expression: the repetition number is too large",
+    ),
+    "pattern with flags": (
+        configured(rank_pattern={"(?i)Q_PROJ": 4}),
+        ConfigInvalid,
+        "{folder}adapter_config.json is no configuration of PEFT: rank_pattern has the key '(?i)Q_PROJ', no regular "
+        "expression: global flags not at the start of the expression at position 8",
     ),
     "other kind": (configured(peft_type="LOHA"), ConfigInvalid, "{folder} is a LOHA adapter"),
     "DoRA": (
@@ -237,7 +255,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], type[StageError], str]] = {
     "broken manifest": (
         broken_manifest,
         ArtifactMismatch,
-        "{folder}paft_manifest.json is no adapter manifest: it has no digest or no baseDigest",
+        "{folder}paft_manifest.json is no adapter manifest: it is no JSON object",
     ),
 }
 

@@ -57,7 +57,7 @@ HOSTILE = {
     "short": (b"1234", "it has only 4 bytes"),
     "giant header": (
         (2**62).to_bytes(8, "little") + b"{}",
-        f"its header claims {2**62} bytes, more than the file or the format allows",
+        f"its header claims {2**62} bytes, more than the file has",
     ),
     "no JSON": (encoded(b"{nope"), "its header is no JSON: Expecting property name enclosed in double quotes"),
     "no UTF-8": (encoded(b'{"\xff": 1}'), "its header is no JSON: 'utf-8' codec can't decode byte 0xff"),

@@ -1,6 +1,5 @@
 """PEFT's adapter_config.json: the scale of each module's ΔW, and the variants of LoRA whose ΔW is not scale·B·A."""
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paft_trainer.errors import ConfigInvalid
+from paft_trainer.foreign_documents import BrokenDocument, parse_object, quoted, shown
 
 CONFIGURATION_FILE = "adapter_config.json"
 
@@ -61,6 +61,8 @@ _HARMLESS = frozenset(
 )
 """Options that leave ΔW at scale·B·A, whatever their values."""
 
+_LARGEST_FP32 = 3.4028234663852886e38
+
 _CHANGES_THE_BASE = ("pissa", "olora", "loftq", "corda", "lora_ga")
 """Initialisations that subtract the adapter's start from the base's weights."""
 
@@ -88,20 +90,18 @@ class AdapterConfiguration:
 def parse_configuration(folder: str, content: bytes) -> AdapterConfiguration:
     """Read the file of the adapter in `folder`. Raises ConfigInvalid where it is broken or no plain LoRA."""
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise _broken(folder, f"it is no JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise _broken(folder, "it is no JSON object")
+        document = parse_object(content)
+    except BrokenDocument as error:
+        raise _broken(folder, f"it is {error}") from error
     _refuse_variants(folder, document)
     rank_pattern = _patterns(folder, document, "rank_pattern")
     for value in (document.get("r"), *rank_pattern.values()):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise _broken(folder, f"r is {value!r}; a rank is a whole number from 1")
+            raise _broken(folder, f"r is {shown(value)}; a rank is a whole number from 1")
     alpha_pattern = _patterns(folder, document, "alpha_pattern")
     for value in (document.get("lora_alpha"), *alpha_pattern.values()):
-        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-            raise _broken(folder, f"lora_alpha is {value!r}, no finite number")
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= _LARGEST_FP32:
+            raise _broken(folder, f"lora_alpha is {shown(value)}, no finite number")
     return AdapterConfiguration(
         r=document["r"],
         alpha=document["lora_alpha"],
@@ -142,14 +142,20 @@ def _patterns(folder: str, document: dict[str, Any], name: str) -> dict[str, Any
     for key in patterns:
         try:
             re.compile(key)
-        except re.error as error:
-            raise _broken(folder, f"{name} has the key {key!r}, no regular expression: {error}") from error
+            # A key with flags is an expression on its own, but not within another one.
+            re.compile(_at_the_end(key))
+        except (re.error, OverflowError, RecursionError) as error:
+            raise _broken(folder, f"{name} has the key {quoted(key)}, no regular expression: {error}") from error
     return patterns
 
 
 def _by_pattern(patterns: Mapping[str, Any], module: str, default: Any) -> Any:
     """PEFT's rule (get_pattern_key): the first key that matches the end of the module's name, after a dot."""
-    return next((value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", module)), default)
+    return next((value for key, value in patterns.items() if re.match(_at_the_end(key), module)), default)
+
+
+def _at_the_end(key: str) -> str:
+    return rf"(.*\.)?({key})$"
 
 
 def _broken(folder: str, reason: str) -> ConfigInvalid:

@@ -1,7 +1,6 @@
 """Reading PEFT LoRA adapters from an object store, with every reason to refuse one before a base is read."""
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,13 +14,15 @@ from paft_api.digests import file_set_digest
 from paft_api.layout import ADAPTER_MANIFEST_FILE
 from paft_trainer.adapter_configuration import CONFIGURATION_FILE, AdapterConfiguration, parse_configuration
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid
-from paft_trainer.safetensors_files import parse_header
+from paft_trainer.folder_links import require_no_links_out
+from paft_trainer.foreign_documents import BrokenDocument, read_bounded, read_object, refused, shown
+from paft_trainer.safetensors_files import SafetensorsHeader, parse_header, read_header
 from paft_trainer.storage import ObjectMissing, ObjectStore
 
 WEIGHTS_FILE = "adapter_model.safetensors"
 PICKLED_FILE = "adapter_model.bin"
 
-_KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<factor>[AB])\.weight$")
+_KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
@@ -105,11 +106,19 @@ def require_base(adapter: Adapter, base_digest: str) -> None:
 
 
 def _read_files(store: ObjectStore, folder: str) -> tuple[bytes, bytes]:
+    """Configuration and weights. The weights' header is judged before the rest of them is read."""
+    names = (CONFIGURATION_FILE, WEIGHTS_FILE, ADAPTER_MANIFEST_FILE)
+    require_no_links_out(folder, names)
     try:
-        configuration = store.read(folder + CONFIGURATION_FILE)
+        configuration = read_bounded(store, folder + CONFIGURATION_FILE)
     except ObjectMissing as error:
         raise ConfigInvalid(
             f"{folder} has no {CONFIGURATION_FILE}", remedy="Give the folder of a PEFT adapter."
+        ) from error
+    except BrokenDocument as error:
+        remedy = "Save the adapter again with save_pretrained."
+        raise refused(
+            ConfigInvalid, folder + CONFIGURATION_FILE, "configuration of PEFT", error, remedy=remedy
         ) from error
     if store.head(folder + WEIGHTS_FILE) is None:
         if store.head(folder + PICKLED_FILE) is not None:
@@ -118,6 +127,7 @@ def _read_files(store: ObjectStore, folder: str) -> tuple[bytes, bytes]:
                 remedy="Load the adapter once with PEFT and save it again, which writes safetensors.",
             )
         raise ConfigInvalid(f"{folder} has no {WEIGHTS_FILE}", remedy="Give the folder of a PEFT adapter.")
+    _require_factors(folder + WEIGHTS_FILE, read_header(store, folder + WEIGHTS_FILE))
     return configuration, store.read(folder + WEIGHTS_FILE)
 
 
@@ -125,35 +135,40 @@ def _read_manifest(store: ObjectStore, folder: str, digest: str) -> dict[str, An
     uri = folder + ADAPTER_MANIFEST_FILE
     if store.head(uri) is None:
         return None
+    remedy = "Remove it if the adapter is not PAFT's; otherwise train the adapter again."
     try:
-        manifest = json.loads(store.read(uri))
-        claimed, _ = manifest["digest"], manifest["baseDigest"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise ArtifactMismatch(
-            f"{uri} is no adapter manifest: it has no digest or no baseDigest",
-            remedy="Remove it if the adapter is not PAFT's; otherwise train the adapter again.",
-        ) from error
+        manifest = read_object(store, uri)
+    except BrokenDocument as error:
+        raise refused(ArtifactMismatch, uri, "adapter manifest", error, remedy=remedy) from error
+    claimed = manifest.get("digest")
+    if not isinstance(claimed, str) or not isinstance(manifest.get("baseDigest"), str):
+        raise ArtifactMismatch(f"{uri} is no adapter manifest: it has no digest or no baseDigest", remedy=remedy)
     if claimed != digest:
         raise ArtifactMismatch(
-            f"{folder}: its files have the digest {digest}, but its manifest says {claimed}",
+            f"{folder}: its files have the digest {digest}, but its manifest says {shown(claimed)}",
             remedy="The adapter was changed after it was published; train it again.",
         )
     return manifest
 
 
-def _parse_weights(folder: str, configuration: AdapterConfiguration, content: bytes) -> dict[str, Factors]:
-    """The factors of each module. Names, types and shapes are judged from the header, before anything is decoded."""
-    uri = folder + WEIGHTS_FILE
-    header = parse_header(uri, content[8 : 8 + int.from_bytes(content[:8], "little")], file_size=len(content))
+def _require_factors(uri: str, header: SafetensorsHeader) -> None:
+    """Names, types and shapes, before anything is decoded."""
     for entry in header.entries:
-        if _KEY.match(entry.name) is None or len(entry.shape) != 2 or entry.dtype not in _FLOATS:
+        if _KEY.fullmatch(entry.name) is None or len(entry.shape) != 2 or entry.dtype not in _FLOATS:
             raise ConfigInvalid(
-                f"{uri} holds {entry.name} of shape {list(entry.shape)} and dtype {entry.dtype}, "
+                f"{uri} holds {shown(entry.name)} of shape {shown(list(entry.shape))} and dtype {entry.dtype}, "
                 "no factor of a linear module",
                 remedy="Only LoRA on linear modules, in one of " + ", ".join(_FLOATS) + ", can be merged.",
             )
     if not header.entries:
         raise ConfigInvalid(f"{uri} holds no tensors", remedy="Train the adapter again.")
+
+
+def _parse_weights(folder: str, configuration: AdapterConfiguration, content: bytes) -> dict[str, Factors]:
+    uri = folder + WEIGHTS_FILE
+    # Read once more, from what is decoded: the file may have been written anew meanwhile.
+    length = int.from_bytes(content[:8], "little")
+    _require_factors(uri, parse_header(uri, content[8 : 8 + length], file_size=len(content)))
     try:
         tensors = load_safetensors(content)
     except SafetensorError as error:
@@ -170,8 +185,10 @@ def _pair_factors(
     for key in sorted(tensors):
         factor = tensors[key].float()
         if not bool(torch.isfinite(factor).all()):
-            raise ArtifactMismatch(f"{uri}: {key} holds NaN or infinite values", remedy="Train the adapter again.")
-        match = _KEY.match(key)
+            raise ArtifactMismatch(
+                f"{uri}: {shown(key)} holds NaN or infinite values", remedy="Train the adapter again."
+            )
+        match = _KEY.fullmatch(key)
         assert match is not None
         halves.setdefault(match["module"], {})[match["factor"]] = factor
     return {module: _factors(uri, module, configuration, pair) for module, pair in sorted(halves.items())}
@@ -180,11 +197,11 @@ def _pair_factors(
 def _factors(uri: str, module: str, configuration: AdapterConfiguration, pair: dict[str, torch.Tensor]) -> Factors:
     remedy = "Save the adapter again with save_pretrained."
     if set(pair) != {"A", "B"}:
-        raise ArtifactMismatch(f"{uri}: {module} has only lora_{next(iter(pair))}", remedy=remedy)
+        raise ArtifactMismatch(f"{uri}: {shown(module)} has only lora_{next(iter(pair))}", remedy=remedy)
     ranks = pair["A"].shape[0], pair["B"].shape[1]
     if ranks != (configuration.rank(module),) * 2:
         raise ArtifactMismatch(
-            f"{uri}: {module} has lora_A of rank {ranks[0]} and lora_B of rank {ranks[1]}, "
+            f"{uri}: {shown(module)} has lora_A of rank {ranks[0]} and lora_B of rank {ranks[1]}, "
             f"but {CONFIGURATION_FILE} says {configuration.rank(module)}",
             remedy=remedy,
         )

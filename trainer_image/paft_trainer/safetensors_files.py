@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from paft_trainer.errors import ArtifactMismatch
+from paft_trainer.foreign_documents import MAXIMUM_BYTES, BrokenDocument, parse_object, quoted, shown
 from paft_trainer.storage import ObjectStore
 
-MAXIMUM_HEADER_BYTES = 100_000_000
-"""The safetensors library's own limit."""
+MAXIMUM_HEADER_BYTES = MAXIMUM_BYTES
+"""Less than the 100 MB of the safetensors library, which are many times as much once they are parsed."""
 
 DTYPE_BYTES = {
     "F64": 8,
@@ -34,6 +35,18 @@ DTYPE_BYTES = {
     "F8_E5M2": 1,
     "F8_E8M0": 1,
     "C64": 8,
+}
+
+_TOO_MUCH = 2**60
+"""No count in a header, in bytes or elements, may be as large."""
+
+_OTHER_FORMATS = {
+    b"\x1f\x8b": "it is compressed with gzip",
+    b"PK\x03\x04": "it is a zip archive, such as torch.save makes of pickled weights",
+    b"version ": "it is a pointer of Git LFS; fetch the file itself with git lfs pull",
+    b"GGUF": "it is a GGUF file",
+    b"<!DOC": "it is a web page",
+    b"<html": "it is a web page",
 }
 
 
@@ -64,20 +77,21 @@ def read_header(store: ObjectStore, uri: str) -> SafetensorsHeader:
         raise _broken(uri, "it does not exist")
     if info.size < 8:
         raise _broken(uri, f"it has only {info.size} bytes")
-    length = int.from_bytes(store.read_range(uri, 0, 8), "little")
-    if length > min(MAXIMUM_HEADER_BYTES, info.size - 8):
-        raise _broken(uri, f"its header claims {length} bytes, more than the file or the format allows")
+    beginning = store.read_range(uri, 0, 8)
+    length = int.from_bytes(beginning, "little")
+    if length > info.size - 8:
+        raise _broken(uri, _other_format(beginning) or f"its header claims {length} bytes, more than the file has")
+    if length > MAXIMUM_HEADER_BYTES:
+        raise _broken(uri, f"its header claims {length} bytes, more than the {MAXIMUM_HEADER_BYTES} that are read here")
     return parse_header(uri, store.read_range(uri, 8, length), file_size=info.size)
 
 
 def parse_header(uri: str, header: bytes, *, file_size: int) -> SafetensorsHeader:
     """Check a header against the size of its file. Raises ArtifactMismatch."""
     try:
-        document = json.loads(header, object_pairs_hook=_unique_keys)
-    except (ValueError, RecursionError) as error:
-        raise _broken(uri, f"its header is no JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise _broken(uri, "its header is no JSON object")
+        document = parse_object(header)
+    except BrokenDocument as error:
+        raise _broken(uri, f"its header is {error}") from error
     metadata = document.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise _broken(uri, "its __metadata__ is no map of texts")
@@ -89,7 +103,7 @@ def parse_header(uri: str, header: bytes, *, file_size: int) -> SafetensorsHeade
     position = data_start
     for entry in entries:
         if entry.start != position:
-            raise _broken(uri, f"tensor {entry.name} does not begin where the one before it ends")
+            raise _broken(uri, f"tensor {shown(entry.name)} does not begin where the one before it ends")
         position += entry.size
     if position != file_size:
         raise _broken(uri, f"its tensors end at byte {position}, but the file at {file_size}")
@@ -119,28 +133,44 @@ def read_chunks(store: ObjectStore, uri: str, start: int, size: int, *, chunk_by
 
 
 def _entry(uri: str, name: str, value: Any, data_start: int) -> TensorEntry:
+    tensor = f"tensor {shown(name)}"
     try:
         dtype, shape, (begin, end) = value["dtype"], value["shape"], value["data_offsets"]
     except (TypeError, KeyError, ValueError) as error:
-        raise _broken(uri, f"tensor {name} lacks dtype, shape or data_offsets") from error
+        raise _broken(uri, f"{tensor} lacks dtype, shape or data_offsets") from error
     if not isinstance(dtype, str) or dtype not in DTYPE_BYTES:
-        raise _broken(uri, f"tensor {name} has the unknown dtype {dtype!r}")
+        raise _broken(uri, f"{tensor} has the unknown dtype {quoted(dtype)}")
     if not isinstance(shape, list) or not all(_is_count(dimension) for dimension in shape):
-        raise _broken(uri, f"tensor {name} has the shape {shape!r}")
-    if not (_is_count(begin) and _is_count(end) and end - begin == math.prod(shape) * DTYPE_BYTES[dtype]):
-        raise _broken(uri, f"tensor {name} of shape {shape} and dtype {dtype} does not fit its offsets {begin}, {end}")
+        raise _broken(uri, f"{tensor} has the shape {shown(shape)}")
+    if not (_is_count(begin) and _is_count(end) and end - begin == _bytes_of(shape, dtype)):
+        raise _broken(
+            uri,
+            f"{tensor} of shape {shown(shape)} and dtype {dtype} does not fit its offsets {shown(begin)}, {shown(end)}",
+        )
     return TensorEntry(name=name, dtype=dtype, shape=tuple(shape), start=data_start + begin, size=end - begin)
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**60
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _TOO_MUCH
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError("a name occurs twice")
-    return document
+def _bytes_of(shape: list[int], dtype: str) -> int | None:
+    """Bytes of a tensor, or None where readers with 64 bits would overflow on the way, also beside a dimension of 0."""
+    size = DTYPE_BYTES[dtype]
+    for dimension in shape:
+        size *= dimension or 1
+        if size >= _TOO_MUCH:
+            return None
+    return 0 if 0 in shape else size
+
+
+def _other_format(beginning: bytes) -> str | None:
+    """What else begins with these 8 bytes. Read as the length of a header they are far too much."""
+    for magic, reason in _OTHER_FORMATS.items():
+        if beginning.startswith(magic):
+            return reason
+    is_pickle = beginning[0] == 0x80 and 2 <= beginning[1] <= 5
+    return "it is a pickle, which runs code when it is read" if is_pickle else None
 
 
 def _broken(uri: str, reason: str) -> ArtifactMismatch:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from paft_api.crd.expressions import literal
-from paft_api.crd.rules import Rule
+from paft_api.crd.rule import Rule
 from paft_api.crd.structural import RULES, structural_schema
 from paft_api.crd.transitions import transition_rules
 from paft_api.spec import Metadata, PaftJob

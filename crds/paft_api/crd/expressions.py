@@ -7,6 +7,7 @@ them costs too much.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -17,7 +18,8 @@ from paft_api.model_fields import is_list, model_in
 def resolved(model: type[BaseModel], path: str, *, of: str = "self", default: str | None = None) -> str:
     """The value at `path` below a model as the operator will see it, whether or not it is written out.
 
-    `dpo.losses[].type` gives the list of the entries' types. `default`: CEL for where the model's own is worked out.
+    `dpo.losses[].type` gives the list of the entries' types. What an entry may leave unset comes in a list, which is
+    empty then: `weights[].modules` gives a list of lists. `default`: CEL for where the model's own is worked out.
     """
     place = _Place.at(model, path, of)
     if default is None:
@@ -68,20 +70,36 @@ class _Place:
         field = model.model_fields[_attribute(model, name.removesuffix("[]"))]
         selected = f"{of}.{name.removesuffix('[]')}"
         presence = "" if field.is_required() else f"has({selected})"
-        inner = model_in(field.annotation)
         if not rest and isinstance(field.default, dict):
             # Maps of any content have a type of their own each, to which no literal can be compared. The API server
             # compares their sizes and the values of common keys: one key exchanged for another goes unnoticed.
             return cls(value=f"dyn({selected})", presence=presence, default="dyn({})")
         if not rest:
             return cls(value=selected, presence=presence, default=_default(field))
+        inner = model_in(field.annotation)
         assert inner is not None, f"{model.__name__}.{name} is no block"
         if is_list(field):
-            value = f"{selected}.map(entry, {resolved(inner, rest, of='entry')})"
-            return cls(value=value, presence=presence, default=_defaults(field, _attribute(inner, rest)))
-        below = cls.at(inner, rest, selected)
-        presences = " && ".join(part for part in (presence, below.presence) if part)
-        return cls(value=below.value, presence=presences, default=below.default)
+            entry = f"{name.removesuffix('[]')}Entry"
+            value = f"{selected}.map({entry}, {cls.at(inner, rest, entry).whole})"
+        else:
+            below = cls.at(inner, rest, selected)
+            if field.is_required() or field.default is not None:
+                presences = " && ".join(part for part in (presence, below.presence) if part)
+                return cls(value=below.value, presence=presences, default=below.default)
+            value = below.whole
+        if _is_optional(field):
+            return cls(value=f"[{value}]", presence=presence, default="[]")
+        default = None if field.is_required() else literal([_written(entry, rest) for entry in field.default])
+        return cls(value=value, presence=presence, default=default)
+
+    @property
+    def whole(self) -> str:
+        """The value where there is a default or need be none, else a list with the value or without any."""
+        if not self.presence:
+            return self.value
+        if self.default is None:
+            return f"({self.presence} ? [{self.value}] : [])"
+        return f"({self.presence} ? {self.value} : {self.default})"
 
 
 def _is_plain(model: type[BaseModel]) -> bool:
@@ -92,8 +110,22 @@ def _default(field: FieldInfo) -> str | None:
     return None if field.is_required() or field.default is None else literal(field.default)
 
 
-def _defaults(field: FieldInfo, attribute: str) -> str | None:
-    return None if field.is_required() else literal([getattr(entry, attribute) for entry in field.default])
+def _is_optional(field: FieldInfo) -> bool:
+    return not field.is_required() and field.default is None
+
+
+def _written(block: BaseModel, path: str) -> object:
+    """The value at `path` below a block, in the form that `_Place` gives it."""
+    name, _, rest = path.partition(".")
+    attribute = _attribute(type(block), name.removesuffix("[]"))
+    value: Any = getattr(block, attribute)
+    if value is None:
+        return []
+    if isinstance(value, tuple) and rest:
+        value = [_written(entry, rest) for entry in value]
+    elif rest:
+        value = _written(value, rest)
+    return [value] if _is_optional(type(block).model_fields[attribute]) else value
 
 
 def _attribute(model: type[BaseModel], alias: str) -> str:

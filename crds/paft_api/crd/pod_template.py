@@ -12,7 +12,8 @@ from typing import Any
 
 from paft_api import stage_pods
 from paft_api.crd.expressions import literal
-from paft_api.crd.rules import IS_RESERVED, Rule, formatted
+from paft_api.crd.rule import Rule, formatted
+from paft_api.crd.rules import IS_RESERVED
 from paft_api.spec.free_form import MAXIMUM_CHARACTERS
 from paft_api.spec.pod_template import (
     CONTAINER_FIELDS,

@@ -4,66 +4,16 @@ A rule's message is the model's own, word for word. Where the first word of that
 instead. A validator that is in none of the tables below makes the generator fail.
 """
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from paft_api.crd.expressions import literal, resolved
+from paft_api.crd.merge_rules import MERGE_RULES
+from paft_api.crd.rule import Rule, formatted
 from paft_api.labels import RESERVED_KEYS, RESERVED_PREFIXES
 from paft_api.model import MAXIMUM_URI_LENGTH, Unavailable
-from paft_api.spec import ArmWeights, DataFormat, DpoSpec, MergeSpec, SchedulingSpec, SftSpec
-from paft_api.spec.merge import DROPS_AT_RANDOM, KEEPS_A_SHARE
+from paft_api.spec import DataFormat, DpoSpec, SchedulingSpec, SftSpec
 from paft_api.spec.trainer import Toleration
 from paft_api.stage_pods import RENDEZVOUS_VARIABLES
-from paft_api.stages import ARMS
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rule:
-    """One entry of x-kubernetes-validations.
-
-    `rule` is CEL that is true of a valid value. `message_expression`: the message with values in it, in CEL; `message`
-    is what is shown where that cannot be. `field_path`: the field below that is to be mended.
-    """
-
-    rule: str
-    message: str
-    message_expression: str | None = None
-    field_path: str | None = None
-    reason: str | None = None
-    optional_old_self: bool = False
-
-    def to_document(self) -> dict[str, Any]:
-        """The entry as YAML has it."""
-        document = {
-            "rule": self.rule,
-            "message": self.message,
-            "messageExpression": self.message_expression,
-            "fieldPath": self.field_path,
-            "reason": self.reason,
-            "optionalOldSelf": self.optional_old_self or None,
-        }
-        return {key: value for key, value in document.items() if value is not None}
-
-    def about_keys(self) -> "Rule":
-        """The same rule, about every key of a map."""
-        about_key = _about(self.rule, "key")
-        shown = self.message_expression or formatted(f"%s: {self.message.replace('%', '%%')}", "self")
-        return Rule(
-            rule=f"self.all(key, {about_key})",
-            message=f"a key: {self.message}",
-            message_expression=_about(shown, f"self.filter(key, !({about_key}))[0]"),
-        )
-
-
-def formatted(text: str, *values: str) -> str:
-    """CEL for a message with values in it. Put together with +, it would count as endlessly long."""
-    return f"{literal(text)}.format([{', '.join(values)}])"
-
-
-def _about(expression: str, value: str) -> str:
-    return re.sub(r"\bself\b", value, expression)
 
 
 def rules_of(validator: Callable[..., object]) -> list[Rule]:
@@ -146,8 +96,6 @@ IS_RESERVED = " || ".join(
 
 _LOSS_TYPES = resolved(DpoSpec, "losses[].type")
 _ONCE = f"{_LOSS_TYPES}.exists_one(other, other == name)"
-_METHOD = resolved(MergeSpec, "method")
-_WEIGHTS = [resolved(ArmWeights, arm) for arm in ARMS]
 _ADMISSION = resolved(SchedulingSpec, "admission")
 _BACKEND = resolved(SchedulingSpec, "backend")
 _OPERATOR = resolved(Toleration, "operator")
@@ -172,54 +120,7 @@ RULES: Mapping[str, list[Rule]] = {
             field_path=".losses",
         )
     ],
-    "merge.MergeSpec._density_is_for_methods_that_keep_a_share": [
-        Rule(
-            rule=f"!has(self.density) || {_METHOD} in {literal(sorted(KEEPS_A_SHARE))}",
-            message="it has no effect with this method; remove it or use method ties",
-            message_expression=formatted(
-                "%s has no effect with method %s; remove it or use method ties", "self.density", "self.method"
-            ),
-            field_path=".density",
-        )
-    ],
-    "merge.MergeSpec._seed_is_for_methods_that_draw": [
-        Rule(
-            rule=f"!has(self.seed) || {_METHOD} in {literal(sorted(DROPS_AT_RANDOM))}",
-            message="it has no effect with this method; remove it or use method dare_ties",
-            message_expression=formatted(
-                "%s has no effect with method %s; remove it or use method dare_ties", "self.seed", _METHOD
-            ),
-            field_path=".seed",
-        )
-    ],
-    "merge.MergeSpec._slerp_weights_are_a_place_between": [
-        Rule(
-            rule=f'{_METHOD} != "slerp" || !has(self.weights) || self.weights.all(entry, '
-            + " && ".join(f"{_about(weight, 'entry')} >= 0.0" for weight in _WEIGHTS)
-            + f" && {_about(' + '.join(_WEIGHTS), 'entry')} > 0.0)",
-            message="they are no place between two deltas; slerp needs weights of which none is negative and one is "
-            "above 0",
-            message_expression=formatted(
-                "sft %s and preference %s are no place between two deltas; slerp needs weights of which none is "
-                "negative and one is above 0",
-                *(_about(weight, "self.weights[0]") for weight in _WEIGHTS),
-            ),
-            field_path=".weights",
-        )
-    ],
-    "merge.MergeSpec._linear_weights_have_a_sum": [
-        Rule(
-            rule=f'{_METHOD} != "linear" || !has(self.weights) || '
-            f"self.weights.all(entry, {_about(' + '.join(_WEIGHTS), 'entry')} != 0.0)",
-            message="they add up to 0, by which linear divides; change one of them or use task_arithmetic",
-            message_expression=formatted(
-                "sft %s and preference %s add up to 0, by which linear divides; change one of them or use "
-                "task_arithmetic",
-                *(_about(weight, "self.weights[0]") for weight in _WEIGHTS),
-            ),
-            field_path=".weights",
-        )
-    ],
+    **MERGE_RULES,
     "job.PaftJobSpec._output_is_apart": [_output_is_apart("base.uri"), _output_is_apart("storage.artifactsUri")],
     "scheduling.SchedulingSpec._atomic_needs_a_queue": [
         Rule(

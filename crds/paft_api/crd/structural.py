@@ -9,7 +9,8 @@ from pydantic_core import core_schema
 
 from paft_api.crd.expressions import literal
 from paft_api.crd.pod_template import pod_template_schema
-from paft_api.crd.rules import Rule, rules_of
+from paft_api.crd.rule import Rule
+from paft_api.crd.rules import rules_of
 from paft_api.model import number_to_text
 from paft_api.spec.pod_template import require_no_conflict
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pydantic import AfterValidator
 
 from paft_api.crd.expressions import leaves, literal, unchanged
-from paft_api.crd.rules import Rule, folder, formatted
+from paft_api.crd.rule import Rule, formatted
+from paft_api.crd.rules import folder
 from paft_api.digests import NOT_MATHEMATICS
 from paft_api.model import end_with_slash
 from paft_api.model_fields import field_at

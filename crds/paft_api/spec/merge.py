@@ -50,7 +50,7 @@ class MergeCandidate(MergeOptions):
     """Another merge of the same adapters, written in the same pass."""
 
     name: Annotated[DnsLabel, StringConstraints(max_length=40)]
-    """Its folder: candidates/<name>/ in the output. A DNS label of at most 40 characters."""
+    """Its folder below candidates/ in the output. A DNS label of at most 40 characters."""
 
 
 class MergeSpec(MergeOptions):

@@ -3,23 +3,13 @@
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic.alias_generators import to_camel
 
 from paft_api.model import Model
 from paft_api.spec.merge_methods import HAS_ITS_OWN_WEIGHTS, METHODS_WITH, MergeMethod
 from paft_api.spec.merge_weights import ArmWeights
 
-_OPTIONS = {
-    "density": "density",
-    "density_scope": "densityScope",
-    "seed": "seed",
-    "rescale": "rescale",
-    "election": "election",
-    "normalize": "normalize",
-    "gamma": "gamma",
-    "epsilon": "epsilon",
-    "whole_weights": "wholeWeights",
-    "balance": "balance",
-}
+_OPTIONS = {field: to_camel(field) for field in METHODS_WITH}
 
 
 class MergeOptions(Model):
@@ -161,30 +151,31 @@ class MergeOptions(Model):
             density = self.resolved_density
             if density - self.epsilon < 0 or density + self.epsilon > 1:
                 raise ValueError(
-                    f"epsilon {self.epsilon} around density {density} leaves 0 to 1; lower epsilon to at most "
-                    f"{min(density, 1 - density)}"
+                    f"epsilon {self.epsilon} around density {density} leaves 0 to 1; lower it to at most the smaller "
+                    "of density and 1 - density"
                 )
         return self
 
     @model_validator(mode="after")
     def _slerp_weights_are_a_place_between(self) -> Self:
-        for weights in (anchor for entry in self.weights for anchor in entry.anchors):
-            if self.method is MergeMethod.SLERP and (
-                min(weights.sft, weights.preference) < 0 or weights.sft + weights.preference == 0
+        for index, entry in enumerate(self.weights):
+            if self.method is MergeMethod.SLERP and any(
+                min(anchor.sft, anchor.preference) < 0 or anchor.sft + anchor.preference == 0
+                for anchor in entry.anchors
             ):
                 raise ValueError(
-                    f"weights sft {weights.sft} and preference {weights.preference} are no place between two deltas; "
-                    "slerp needs weights of which none is negative and one is above 0"
+                    f"weights[{index}] is no place between two deltas; slerp needs weights of which none is negative "
+                    "and one is above 0"
                 )
         return self
 
     @model_validator(mode="after")
     def _linear_weights_have_a_sum(self) -> Self:
-        for entry in self.weights:
+        for index, entry in enumerate(self.weights):
             sums = [anchor.sft + anchor.preference for anchor in entry.anchors]
             if self.method is MergeMethod.LINEAR and not (min(sums) > 0 or max(sums) < 0):
                 raise ValueError(
-                    f"weights add up to {' and '.join(str(one) for one in sums)}, and linear divides by that; give "
-                    "weights whose sum is not 0 and keeps its sign, or use task_arithmetic"
+                    f"weights[{index}] has a sum that is 0 or becomes 0 between anchors, and linear divides by it; "
+                    "give weights whose sum keeps its sign, or use task_arithmetic"
                 )
         return self

@@ -17,9 +17,9 @@ from paft_api.causes import Cause
 from paft_api.report import MergeResult
 from paft_api.run_spec import AdapterReference, MergeRun, RunSpec, StageIdentity
 from paft_api.spec.base import BaseSpec
-from paft_api.spec.merge import ArmWeights, MergeMethod, MergeOutput, MergeSpec
 from paft_api.spec.storage import StorageSpec
 from paft_api.stages import ARMS, StageName
+from paft_api.yaml_documents import Json
 from paft_cli.commands.run import require_trainer
 from paft_cli.display.summary import stop_text
 from paft_cli.errors import EXIT_FAILED, CommandError
@@ -28,6 +28,9 @@ from paft_cli.local.files import write_atomically
 from paft_cli.local.launchers import TRAINER_COMMAND, Launchers
 from paft_cli.local.local_host import observe_attempt
 from paft_cli.local.stop_signals import StopSignals
+from paft_cli.merge_recipes.merge_spec import merge_spec_of
+from paft_cli.merge_recipes.recipe_files import RecipeFile, read_candidates, read_recipe
+from paft_cli.merge_recipes.weight_flags import weights_of
 from paft_cli.tables import format_bytes
 from paft_operator.planner.observation import AttemptObservation, AttemptState
 
@@ -39,14 +42,16 @@ _LINE_SECONDS = 5.0
 class MergeArguments:
     """The command line, as it was given."""
 
-    base: str
+    base: str | None
     adapters: tuple[str, ...]
     output: str
-    method: str
-    density: float | None
-    seed: int | None
+    options: Mapping[str, str | float | bool]
+    """Of MergeOptions, by their names in documents; those that were given."""
     weights: tuple[str, ...]
-    max_shard_size: str
+    output_options: Mapping[str, str | float | bool]
+    """Of MergeOutput, in the same way."""
+    recipe: Path | None
+    candidates: Path | None
     endpoint: str | None
     region: str | None
 
@@ -55,9 +60,12 @@ def merge_adapters(arguments: MergeArguments, *, trainer_command: Sequence[str] 
     """Merge and publish; returns the exit code. Raises CommandError for arguments that cannot work."""
     if trainer_command == TRAINER_COMMAND:
         require_trainer()
+    recipe = read_recipe(arguments.recipe) if arguments.recipe is not None else None
     with tempfile.TemporaryDirectory(prefix="paft-merge-") as folder, StopSignals() as stop_signals:
         directory = AttemptDirectory(Path(folder), StageName.MERGE, 1)
-        write_atomically(directory.run_spec_file, run_spec_of(arguments, directory).to_json())
+        write_atomically(directory.run_spec_file, run_spec_of(arguments, recipe, directory).to_json())
+        for note in recipe.mergekit.notes if recipe is not None and recipe.mergekit is not None else ():
+            print(f"{arguments.recipe}: {note}", flush=True)
         launchers = Launchers(os.environ, trainer_command)
         ended = _watch(directory, launchers, stop_signals)
         if ended.state is AttemptState.STOPPED:
@@ -76,13 +84,16 @@ def merge_adapters(arguments: MergeArguments, *, trainer_command: Sequence[str] 
         return 0
 
 
-def run_spec_of(arguments: MergeArguments, directory: AttemptDirectory) -> RunSpec:
-    """What the merge is told. Raises CommandError with every argument that is wrong."""
-    adapters = _by_arm("--adapter", arguments.adapters)
-    missing = [arm.value for arm in ARMS if arm not in adapters]
-    if missing:
-        raise CommandError(f"--adapter {missing[0]}=URI is missing; both adapters are needed")
-    weights = {arm.value: _number(arm, text) for arm, text in _by_arm("--weight", arguments.weights).items()}
+def run_spec_of(arguments: MergeArguments, recipe: RecipeFile | None, directory: AttemptDirectory) -> RunSpec:
+    """What the merge is told. `recipe`: what `arguments` name. Raises CommandError with all that is wrong."""
+    candidates = read_candidates(arguments.candidates) if arguments.candidates is not None else None
+    base, adapters = _inputs(arguments, recipe)
+    weights: dict[str, Json] = {"weights": weights_of(arguments.weights)} if arguments.weights else {}
+    merge = merge_spec_of(
+        {**arguments.options, **weights},
+        {**arguments.output_options, "uri": as_uri(arguments.output)},
+        [file for file in (recipe, candidates) if file is not None],
+    )
     # The cache has the form of artifacts, of which a merge on its own has none.
     artifacts_uri = (paft_home() / "cache").as_uri() + "/"
     try:
@@ -95,20 +106,14 @@ def run_spec_of(arguments: MergeArguments, directory: AttemptDirectory) -> RunSp
                 stage=StageName.MERGE,
                 attempt=1,
             ),
-            base=BaseSpec(uri=as_uri(arguments.base)),
+            base=BaseSpec(uri=as_uri(base)),
             storage=StorageSpec(artifacts_uri=artifacts_uri, endpoint=arguments.endpoint, region=arguments.region),
             report_path=str(directory.report_file),
             termination_path=str(directory.termination_file),
             scratch_directory=str(directory.scratch),
             cache_directory=str(paft_home() / "cache"),
             merge=MergeRun(
-                spec=MergeSpec(
-                    method=MergeMethod(arguments.method),
-                    weights=(ArmWeights(**weights),),
-                    density=arguments.density,
-                    seed=arguments.seed,
-                    output=MergeOutput(uri=as_uri(arguments.output), max_shard_size=arguments.max_shard_size),
-                ),
+                spec=merge,
                 sft=AdapterReference(uri=as_uri(adapters[StageName.SFT])),
                 preference=AdapterReference(uri=as_uri(adapters[StageName.PREFERENCE])),
             ),
@@ -124,23 +129,28 @@ def as_uri(address: str) -> str:
     return Path(address).expanduser().resolve().as_uri() + "/"
 
 
-def _by_arm(option: str, pairs: Sequence[str]) -> Mapping[StageName, str]:
-    found: dict[StageName, str] = {}
-    for pair in pairs:
+def _inputs(arguments: MergeArguments, recipe: RecipeFile | None) -> tuple[str, Mapping[StageName, str]]:
+    """Addresses of the base and both adapters, from flags or from mergekit's YAML."""
+    if recipe is not None and recipe.mergekit is not None:
+        given = "--base" if arguments.base is not None else "--adapter" if arguments.adapters else None
+        if given is not None:
+            raise CommandError(f"{given} and {recipe.path} both name it; give it once")
+        mergekit = recipe.mergekit
+        return mergekit.base, {StageName.SFT: mergekit.sft, StageName.PREFERENCE: mergekit.preference}
+    if arguments.base is None:
+        raise CommandError("--base URI is missing: the checkpoint that both adapters were trained on")
+    adapters: dict[StageName, str] = {}
+    for pair in arguments.adapters:
         name, separator, value = pair.partition("=")
         if name not in ARMS or not separator or not value:
-            raise CommandError(f"{option} {pair}: write sft=… or preference=…")
-        if StageName(name) in found:
-            raise CommandError(f"{option} {name}=… is given twice; give it once")
-        found[StageName(name)] = value
-    return found
-
-
-def _number(arm: StageName, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise CommandError(f"--weight {arm}={text}: {text!r} is no number; write such as {arm}=0.7") from None
+            raise CommandError(f"--adapter {pair}: write sft=… or preference=…")
+        if StageName(name) in adapters:
+            raise CommandError(f"--adapter {name}=… is given twice; give it once")
+        adapters[StageName(name)] = value
+    missing = [arm.value for arm in ARMS if arm not in adapters]
+    if missing:
+        raise CommandError(f"--adapter {missing[0]}=URI is missing; both adapters are needed")
+    return arguments.base, adapters
 
 
 def _explained(error: ValidationError) -> list[str]:
@@ -173,9 +183,15 @@ def _watch(directory: AttemptDirectory, launchers: Launchers, stop_signals: Stop
 
 
 def _result_text(result: MergeResult) -> str:
+    """What was published, then what there is to think about."""
+    size, uri, digest = format_bytes(result.bytes), result.artifact.uri, result.artifact.digest
     if result.adopted:
-        return f"{result.artifact.uri} has this merge already: {format_bytes(result.bytes)}, {result.artifact.digest}"
-    tensors = f"{result.merged_tensors} tensors merged, {result.copied_tensors} copied"
-    effort = f"{result.seconds:.1f} s, peak memory {format_bytes(result.peak_memory_bytes)}"
-    size = format_bytes(result.bytes)
-    return f"{result.artifact.uri}: {result.method}, {tensors}, {size} in {effort}, {result.artifact.digest}"
+        lines = [f"{uri} has this merge already: {size}, {digest}"]
+    else:
+        tensors = f"{result.merged_tensors} tensors merged, {result.copied_tensors} copied"
+        effort = f"{result.seconds:.1f} s, peak memory {format_bytes(result.peak_memory_bytes)}"
+        lines = [f"{uri}: {result.method}, {tensors}, {size} in {effort}, {digest}"]
+    for candidate in result.candidates:
+        what = f"{candidate.method}, {format_bytes(candidate.bytes)}, {candidate.artifact.digest}"
+        lines.append(f"{candidate.artifact.uri}: {what}")
+    return "\n".join([*lines, *(f"Warning: {warning}" for warning in result.warnings)])

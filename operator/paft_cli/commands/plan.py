@@ -2,15 +2,14 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from paft_api.layout import stage_folder
+from paft_api.layout import candidate_folder, stage_folder
 from paft_api.run_spec import World
 from paft_api.spec import PaftJob
 from paft_api.spec.arm import ArmSpec
-from paft_api.spec.merge import DROPS_AT_RANDOM, KEEPS_A_SHARE
 from paft_api.spec.training import TrainingSpec
 from paft_api.stages import ARMS, StageName
 from paft_api.status import StageState
@@ -18,6 +17,7 @@ from paft_cli.commands.job_files import read_job
 from paft_cli.local import local_job
 from paft_cli.local.directories import JobDirectory
 from paft_cli.local.machine import Machine, this_machine, worlds_on
+from paft_cli.merge_recipes.words import options_in_words
 from paft_cli.tables import aligned
 from paft_operator.worlds import describe_world
 
@@ -52,10 +52,10 @@ def resolved_document(job: PaftJob) -> dict[str, Any]:
     for arm in ARMS:
         resources = _arm(job, arm).resources
         document["spec"][arm]["resources"]["processesPerNode"] = resources.resolved_processes_per_node
-    if job.spec.merge.method in KEEPS_A_SHARE:
-        document["spec"]["merge"]["density"] = job.spec.merge.resolved_density
-    if job.spec.merge.method in DROPS_AT_RANDOM:
-        document["spec"]["merge"]["seed"] = job.spec.merge.resolved_seed
+    merge = job.spec.merge
+    document["spec"]["merge"] |= merge.resolved()
+    for candidate, entry in zip(merge.candidates, document["spec"]["merge"]["candidates"], strict=True):
+        entry |= candidate.resolved()
     return document
 
 
@@ -93,19 +93,26 @@ def _arm_entry(job: PaftJob, stage: StageName, worlds: Mapping[StageName, World]
 
 def _merge_entry(job: PaftJob) -> dict[str, Any]:
     merge = job.spec.merge
-    weights = merge.weights[0]
+    output = merge.output
     return {
         "name": StageName.MERGE.value,
         "next": _next(job, StageName.MERGE),
         "processes": 1,
         "device": "cpu",
-        "method": merge.method.value,
-        "density": merge.resolved_density if merge.method in KEEPS_A_SHARE else None,
-        "seed": merge.resolved_seed if merge.method in DROPS_AT_RANDOM else None,
-        "weights": {"sft": weights.sft, "preference": weights.preference},
-        "maxShardSize": merge.output.max_shard_size,
+        "options": merge.resolved(),
+        "candidates": [
+            {
+                "name": candidate.name,
+                "options": candidate.resolved(),
+                "writes": candidate_folder(output.uri, candidate.name),
+            }
+            for candidate in merge.candidates
+        ],
+        "form": output.form,
+        "rank": output.rank,
+        "maxShardSize": output.max_shard_size,
         "reads": [job.spec.base.uri, *(_adapter_folder(job, arm) for arm in ARMS)],
-        "writes": merge.output.uri,
+        "writes": output.uri,
     }
 
 
@@ -159,12 +166,13 @@ def _text(document: dict[str, Any]) -> str:
         aligned(rows),
         "",
         *(stage["decision"] for stage in document["stages"] if "decision" in stage),
-        _recipe_line(document["stages"][-1]),
+        *_recipe_lines(document["stages"][-1]),
         "",
     ]
     for stage in document["stages"]:
         lines += [f"{stage['name']:<10}  reads   {uri}" for uri in stage["reads"]]
-        lines.append(f"{stage['name']:<10}  writes  {stage['writes']}")
+        written = [stage["writes"], *(candidate["writes"] for candidate in stage.get("candidates", ()))]
+        lines += [f"{stage['name']:<10}  writes  {uri}" for uri in written]
     lines += ["", "Nothing was started. Every field with its default: paft plan --output json"]
     return "\n".join(lines)
 
@@ -178,10 +186,12 @@ def _stage_row(stage: dict[str, Any]) -> tuple[str, ...]:
     return (stage["name"], stage["next"], str(stage["processes"]), device, *sizes)
 
 
-def _recipe_line(merge: dict[str, Any]) -> str:
-    options = "".join(f", {name} {merge[name]}" for name in ("density", "seed") if merge[name] is not None)
-    weights = merge["weights"]
-    return (
-        f"merge: {merge['method']}{options}, weights sft {weights['sft']} and preference {weights['preference']}, "
-        f"files of at most {merge['maxShardSize']}"
+def _recipe_lines(merge: dict[str, Any]) -> Iterator[str]:
+    yield f"merge: {options_in_words(merge['options'])}"
+    for candidate in merge["candidates"]:
+        yield f"merge, candidate {candidate['name']}: {options_in_words(candidate['options'])}"
+    rank = "rank of both adapters together" if merge["rank"] is None else f"rank {merge['rank']}"
+    form = {"Full": "a checkpoint", "Adapter": f"an adapter, {rank}", "Recipe": "the recipe only"}[merge["form"]]
+    yield f"merge writes {form}" + (
+        "" if merge["form"] == "Recipe" else f", in files of at most {merge['maxShardSize']}"
     )

@@ -4,22 +4,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.paft_cli.merge_recipes.mergekit_files import LINEAR
 from tests.paft_cli.workplace import PLAYER_COMMAND, Workplace
+from typer.testing import CliRunner
 
 from paft_api.stages import StageName
+from paft_cli.app import app
 from paft_cli.commands.merge import MergeArguments, as_uri, merge_adapters, run_spec_of
 from paft_cli.errors import CommandError
 from paft_cli.local.directories import AttemptDirectory
+from paft_cli.merge_recipes.recipe_files import read_recipe
 
 ARGUMENTS = MergeArguments(
     base="s3://models/base/",
     adapters=("sft=s3://adapters/sft", "preference=adapters/preference"),
     output="fused",
-    method="ties",
-    density=0.3,
-    seed=None,
+    options={"method": "ties", "density": 0.3},
     weights=("sft=0.7",),
-    max_shard_size="1GB",
+    output_options={"maxShardSize": "1GB"},
+    recipe=None,
+    candidates=None,
     endpoint="http://127.0.0.1:8333",
     region=None,
 )
@@ -31,7 +35,7 @@ def directory(tmp_path: Path) -> AttemptDirectory:
 
 
 def test_arguments_become_a_run_spec(workplace: Workplace, directory: AttemptDirectory) -> None:
-    told = run_spec_of(ARGUMENTS, directory)
+    told = run_spec_of(ARGUMENTS, None, directory)
     assert told.merge is not None
     assert told.base.uri == "s3://models/base/"
     assert told.base_digest is None
@@ -40,21 +44,31 @@ def test_arguments_become_a_run_spec(workplace: Workplace, directory: AttemptDir
     spec = told.merge.spec
     assert (spec.density, spec.weights[0].sft, spec.weights[0].preference) == (0.3, 0.7, 1.0)
     assert spec.output.uri == f"file://{workplace.path}/fused/"
+    assert spec.output.max_shard_size == "1GB"
     assert told.storage.endpoint == "http://127.0.0.1:8333"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"base": None}, "--base URI is missing: the checkpoint that both adapters were trained on"),
         ({"adapters": ("sft=a",)}, "--adapter preference=URI is missing; both adapters are needed"),
         ({"adapters": ("sft=a", "dpo=b")}, "--adapter dpo=b: write sft=… or preference=…"),
         ({"adapters": ("sft=a", "sft=b", "preference=c")}, "--adapter sft=… is given twice; give it once"),
         ({"weights": ("sft=much",)}, "--weight sft=much: 'much' is no number; write such as sft=0.7"),
-        ({"weights": ("sft=11",)}, "sft 11.0: Input should be less than or equal to 10"),
-        ({"density": 2.0}, "density 2.0: Input should be less than or equal to 1"),
+        ({"weights": ("sft=11",)}, "--weight: 11.0 is out of bounds; it must be at most 10"),
+        ({"options": {"density": 2.0}}, "--density: 2.0 is out of bounds; it must be at most 1"),
         (
-            {"method": "linear"},
-            "density 0.3 has no effect with method linear; remove it or use method ties",
+            {"options": {"method": "ties", "densityScope": "Model", "seed": 1}},
+            "--seed: 1 has no effect with method ties; remove it or use dare_linear or dare_ties or della",
+        ),
+        (
+            {"output_options": {"rank": 4}},
+            "--rank: 4 has no effect with form Full; remove it or use form Adapter",
+        ),
+        (
+            {"output_options": {"maxShardSize": "5 GB"}},
+            '--max-shard-size: "5 GB" does not have the right form; write a whole number and KB, MB or GB, such as 5GB',
         ),
     ],
 )
@@ -62,9 +76,81 @@ def test_arguments_that_cannot_work_are_named(
     change: dict[str, object], message: str, workplace: Workplace, directory: AttemptDirectory
 ) -> None:
     with pytest.raises(CommandError) as caught:
-        run_spec_of(replace(ARGUMENTS, **change), directory)
+        run_spec_of(replace(ARGUMENTS, **change), None, directory)
     assert str(caught.value) == message
     assert caught.value.exit_code == 2
+
+
+def test_mergekits_yaml_names_base_and_adapters(workplace: Workplace, directory: AttemptDirectory) -> None:
+    file = workplace.path / "mergekit.yaml"
+    file.write_text(LINEAR.replace("models/base", "s3://models/base"), encoding="utf-8")
+    arguments = replace(ARGUMENTS, base=None, adapters=(), options={}, weights=(), recipe=file)
+
+    told = run_spec_of(arguments, read_recipe(file), directory)
+
+    assert told.merge is not None
+    assert told.base.uri == "s3://models/base/"
+    assert told.merge.sft.uri == f"file://{workplace.path}/adapters/chat/"
+    assert told.merge.preference.uri == f"file://{workplace.path}/adapters/aligned/"
+    assert (told.merge.spec.method, told.merge.spec.preset) == ("linear", "mergekit")
+    for change, flag in (({"base": "b"}, "--base"), ({"adapters": ("sft=a",)}, "--adapter")):
+        with pytest.raises(CommandError) as caught:
+            run_spec_of(replace(arguments, **change), read_recipe(file), directory)
+        assert str(caught.value) == f"{flag} and {file} both name it; give it once"
+
+
+def test_files_and_flags_together_are_merged_and_results_told(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, candidates = workplace.path / "recipe.yaml", workplace.path / "candidates.yaml"
+    recipe.write_text(LINEAR, encoding="utf-8")
+    candidates.write_text("- {name: arc, method: slerp}\n", encoding="utf-8")
+    arguments = replace(
+        ARGUMENTS, base=None, adapters=(), options={"lambda": 0.5}, weights=(), recipe=recipe, candidates=candidates
+    )
+
+    assert merge_adapters(arguments, trainer_command=PLAYER_COMMAND) == 0
+
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"{recipe}: dtype bfloat16 is not used: deltas are fp32, and the output has the base's dtype"
+    assert said[-3].startswith(f"file://{workplace.path}/fused/: linear, 7 tensors merged, ")
+    assert said[-2].startswith(f"file://{workplace.path}/fused/candidates/arc/: slerp, 2.5 MB, sha256:")
+    assert said[-1] == "Warning: played"
+
+
+def test_every_flag_reaches_the_merge(
+    workplace: Workplace, directory: AttemptDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[MergeArguments] = []
+    monkeypatch.setattr("paft_cli.commands.merge.merge_adapters", lambda arguments: seen.append(arguments) or 0)
+    flags = ["merge", "--base", "b", "--adapter", "sft=s", "--adapter", "preference=p", "--output", "o"]
+    for given in (
+        "--method della --preset mergekit --density 0.5 --seed 3 --rescale norm --election unweighted --normalize "
+        "--epsilon 0.2 --balance model --lambda 0.5 --weight sft=0.5 --weight *.mlp.*:sft=0.25",
+        "--method breadcrumbs --density-scope model --gamma 0.02 --form adapter --rank 4",
+        "--method slerp --no-whole-weights --max-shard-size 1MB --form recipe",
+    ):
+        ended = CliRunner().invoke(app, [*flags, *given.split()])
+        assert ended.exit_code == 0, ended.output
+
+    della, breadcrumbs, slerp = (run_spec_of(arguments, None, directory).merge.spec.to_document() for arguments in seen)
+    assert {key: value for key, value in della.items() if key not in ("output", "resources")} == {
+        "method": "della",
+        "preset": "mergekit",
+        "weights": [{"sft": 0.5, "preference": 1.0}, {"modules": "*.mlp.*", "sft": 0.25, "preference": 1.0}],
+        "density": 0.5,
+        "seed": 3,
+        "rescale": "Norm",
+        "election": "Unweighted",
+        "normalize": True,
+        "epsilon": 0.2,
+        "balance": "Model",
+        "lambda": 0.5,
+        "candidates": [],
+    }
+    assert (breadcrumbs["densityScope"], breadcrumbs["gamma"]) == ("Model", 0.02)
+    assert (breadcrumbs["output"]["form"], breadcrumbs["output"]["rank"]) == ("Adapter", 4)
+    assert (slerp["wholeWeights"], slerp["output"]["form"], slerp["output"]["maxShardSize"]) == (False, "Recipe", "1MB")
 
 
 def test_paths_become_uris(workplace: Workplace) -> None:

@@ -27,12 +27,24 @@ def test_json_holds_sizes_addresses_and_every_default_and_nothing_is_written(
     )
     assert sft["writes"] == f"file://{workplace.path}/artifacts/sft/<digest that prepare works out>/"
     assert preference["reads"] == [f"file://{workplace.path}/base/", f"file://{workplace.path}/pairs.jsonl"]
-    assert (merge["method"], merge["density"], merge["weights"]) == ("ties", 0.5, {"sft": 1.0, "preference": 1.0})
+    assert merge["options"] == {
+        "method": "ties",
+        "preset": "paft",
+        "lambda": 1.0,
+        "weights": [{"sft": 1.0, "preference": 1.0}],
+        "density": 0.5,
+        "densityScope": "Tensor",
+        "election": "Weighted",
+        "normalize": True,
+        "balance": "None",
+    }
     assert merge["writes"] == f"file://{workplace.path}/output/"
     spec = document["job"]["spec"]
     assert spec["sft"]["resources"]["processesPerNode"] == 1
     assert spec["preference"]["training"]["learningRate"] == 5e-6
-    assert spec["merge"]["density"] == 0.5
+    assert spec["merge"] == merge["options"] | {
+        key: spec["merge"][key] for key in ("candidates", "output", "resources")
+    }
     assert not (workplace.path / ".paft").exists()
 
 
@@ -42,8 +54,49 @@ def test_text_shows_what_this_machine_changes(workplace: Workplace, capsys: pyte
     text = capsys.readouterr().out
     assert "sft: " in text
     assert " instead of 8 CPU processes" in text
-    assert "merge: ties, density 0.5, weights sft 1.0 and preference 1.0, files of at most 5GB" in text
+    assert (
+        "merge: ties, preset paft, lambda 1.0, density 0.5, densityScope Tensor, election Weighted, normalize true, "
+        "balance None, weights sft 1.0 and preference 1.0\nmerge writes a checkpoint, in files of at most 5GB\n"
+    ) in text
     assert "Nothing was started." in text
+
+
+def test_candidates_are_shown_with_their_options_and_folders(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gradient = [{"sft": 1, "preference": 0}, {"sft": 0, "preference": 1}]
+    weights = [{}, {"modules": "*.mlp.*", "layers": {"first": 2}, "gradient": gradient}]
+    candidates = [{"name": "steep", "method": "della", "density": 0.25, "weights": weights}]
+    workplace.change(lambda spec: spec["merge"].update(candidates=candidates))
+
+    show_plan(Path("job.yaml"), output="text")
+    text = capsys.readouterr().out
+    assert (
+        "merge, candidate steep: della, preset paft, lambda 1.0, density 0.25, seed 0, rescale Density, election "
+        "Weighted, normalize true, epsilon 0.1, balance None, weights sft 1.0 and preference 1.0; in *.mlp.* from "
+        "layer 2 to the last sft 1.0 → 0.0 and preference 0.0 → 1.0\n"
+    ) in text
+    assert f"merge       writes  file://{workplace.path}/output/candidates/steep/\n" in text
+    show_plan(Path("job.yaml"), output="json")
+    document = json.loads(capsys.readouterr().out)
+    (candidate,) = document["job"]["spec"]["merge"]["candidates"]
+    assert candidate == {"name": "steep"} | document["stages"][-1]["candidates"][0]["options"]
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        ({"form": "Adapter"}, "merge writes an adapter, rank of both adapters together, in files of at most 5GB"),
+        ({"form": "Adapter", "rank": 8}, "merge writes an adapter, rank 8, in files of at most 5GB"),
+        ({"form": "Recipe"}, "merge writes the recipe only"),
+    ],
+)
+def test_the_form_of_the_output_is_told(
+    output: dict[str, object], line: str, workplace: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workplace.change(lambda spec: spec["merge"]["output"].update(output))
+    show_plan(Path("job.yaml"), output="text")
+    assert line in capsys.readouterr().out.splitlines()
 
 
 def test_two_arms_share_the_gpus_of_a_machine(workplace: Workplace) -> None:

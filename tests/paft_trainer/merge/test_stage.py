@@ -25,6 +25,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from paft_api.digests import file_set_digest
 from paft_api.run_spec import RunSpec
+from paft_api.spec.merge import MergeMethod, MergeOptions
+from paft_trainer.base_index import index_base
+from paft_trainer.storage.file_store import FileStore
 
 ARCHITECTURES: dict[Architecture, tuple[torch.dtype, bool, str]] = {
     "llama": (torch.bfloat16, True, "5GB"),
@@ -229,14 +232,20 @@ def test_the_output_is_whole_and_its_manifest_true(root: Path, tmp_path: Path, s
     assert "pytorch_model.bin" not in files
     digest = file_set_digest({name: entry["sha256"] for name, entry in files.items()})
     assert manifest["digest"] == result.artifact.digest == digest
-    assert claim.items() <= manifest.items()
+    assert manifest["claimedDigest"] == claim["recipeDigest"]
     assert manifest["recipeDigest"] == result.recipe_digest
-    assert manifest["merge"] == {
-        "method": "ties",
-        "weights": [{"sft": 1.0, "preference": 1.0}],
-        "density": 0.5,
-        "maxShardSize": "5GB",
-    }
+    base = folder_uri(root / "llama" / "base")
+    assert claim["base"].keys() == {"uri", "listingDigest"}
+    assert manifest["base"] == {"uri": base, "digest": index_base(FileStore(), base, None).digest}
+    assert (
+        manifest["merge"]
+        == claim["merge"]
+        == MergeOptions(method=MergeMethod.TIES).resolved()
+        | {
+            "form": "Full",
+            "maxShardSize": "5GB",
+        }
+    )
     assert result.bytes == sum(entry["size"] for entry in files.values())
     assert result.peak_memory_bytes > 0
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")

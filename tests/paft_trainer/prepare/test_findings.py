@@ -96,8 +96,7 @@ WRONG_BASES = {
     ),
     "torn config": (
         write("base/config.json", '{"model_type"'),
-        "{base}: transformers cannot build this model: OSError: It looks like the config file at 'the "
-        "folder/config.json' is not a valid JSON file.",
+        "{base}config.json is no JSON: Expecting ':' delimiter: line 1 column 14 (char 13)",
     ),
     "wrong field": (
         set_in_config(num_attention_heads="four"),

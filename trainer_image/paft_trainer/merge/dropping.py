@@ -1,46 +1,73 @@
-"""Dropping: of each tensor's delta a random share stays, rescaled so that its mean stays (DARE, arXiv 2311.03099).
+"""Dropping at random, and what is multiplied with what stays (arXiv 2311.03099, section 3.2; 2406.11617)."""
 
-Which entries stay follows from seed, arm, tensor name and the entry's index alone, by a counter-based generator: the
-output function of SplitMix64 (Steele, Lea and Flood, doi 10.1145/2660193.2660195) of key + (index + 1) · γ. So masks do
-not depend on how a tensor is cut, on the number of workers, or on the device. The paper draws each entry by itself,
-with probability `density` here and 1 − p there; so does this.
-"""
+from dataclasses import dataclass
 
-import hashlib
-
-import numpy as np
-import torch
-
-_BLOCK = 1 << 16
-"""Entries of which the 64-bit numbers are held at once."""
-_GAMMA = np.uint64(0x9E3779B97F4A7C15)
-_FIRST_FACTOR = np.uint64(0xBF58476D1CE4E5B9)
-_SECOND_FACTOR = np.uint64(0x94D049BB133111EB)
+from paft_api.spec.merge_options import MergeOptions
+from paft_trainer.merge.arithmetic import Arithmetic, Delta
+from paft_trainer.merge.masks import mask_key
+from paft_trainer.merge.method import ARMS, TensorArms
+from paft_trainer.merge.questions import Answers, DroppedSums
+from paft_trainer.merge.rows import Rows
+from paft_trainer.merge.trimming import STREAMS
 
 
-def mask_key(*, seed: int, arm: str, name: str) -> int:
-    """The 64-bit key of one arm's mask of one tensor."""
-    return int.from_bytes(hashlib.sha256(f"{seed}\0{arm}\0{name}".encode()).digest()[:8], "big")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dropping:
+    """How entries of a job's deltas are dropped. `epsilon`: None for one probability for all entries."""
 
+    density: float
+    seed: int
+    rescale: str
+    epsilon: float | None
 
-def keep_mask(key: int, *, start: int, count: int, density: float) -> torch.Tensor:
-    """Which of `count` entries from index `start` on stay, as bool [count]. Density 0 keeps none, 1 keeps all."""
-    threshold = np.uint64(round(density * 2**32))
-    mask = np.empty(count, dtype=bool)
-    for first in range(0, count, _BLOCK):
-        last = min(first + _BLOCK, count)
-        np.less(_random_32_bits(key, start + first, last - first), threshold, out=mask[first:last])
-    return torch.from_numpy(mask)
+    @classmethod
+    def of(cls, options: MergeOptions, *, by_rank: bool = False) -> "Dropping":
+        """As the options say."""
+        return cls(
+            density=options.resolved_density,
+            seed=options.resolved_seed,
+            rescale=str(options.resolved()["rescale"]),
+            epsilon=options.resolved_epsilon if by_rank else None,
+        )
 
+    def questions(self, tensor: TensorArms) -> list[DroppedSums]:
+        """Sums of magnitudes, where what stays is rescaled by them."""
+        if self.rescale != "Norm" or self.density in (0, 1):
+            return []
+        return [self._sums(tensor, arm) for arm in range(len(ARMS))]
 
-def _random_32_bits(key: int, start: int, count: int) -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":
-    mixed = np.arange(start + 1, start + 1 + count, dtype=np.uint64) * _GAMMA + np.uint64(key)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * _FIRST_FACTOR
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * _SECOND_FACTOR
-    return (mixed ^ (mixed >> np.uint64(31))) >> np.uint64(32)
+    def drop(self, tensor: TensorArms, arm: int, delta: Delta, rows: Rows, arithmetic: Arithmetic) -> Delta:
+        """What stays of some rows, not yet rescaled but for DELLA's division by each entry's probability."""
+        if self.density == 1:
+            return delta
+        start = rows.first_index
+        if self.epsilon is None or self.density == 0:
+            return arithmetic.keep_drawn(delta, key=self._key(tensor, arm), start=start, density=self.density)
+        return arithmetic.keep_drawn_by_rank(
+            delta,
+            key=self._key(tensor, arm),
+            start=start,
+            density=self.density,
+            epsilon=self.epsilon,
+            rescales=self.rescale == "Density",
+        )
 
+    def factors(self, tensor: TensorArms, answers: Answers) -> tuple[float, float]:
+        """What the entries that stay are multiplied with, by arm."""
+        if self.density in (0, 1) or self.rescale == "None":
+            return 1.0, 1.0
+        if self.rescale == "Norm":
+            first, second = (self._ratio(answers[self._sums(tensor, arm)]) for arm in range(len(ARMS)))
+            return first, second
+        return (1.0, 1.0) if self.epsilon is not None else (1 / self.density, 1 / self.density)
 
-def drop_(delta: torch.Tensor, key: int, *, start: int, density: float) -> torch.Tensor:
-    """Drop and rescale by 1 / density, in place. `delta`: fp32, whole rows; `start`: index of its first entry."""
-    mask = keep_mask(key, start=start, count=delta.numel(), density=density).view(delta.shape)
-    return delta.mul_(1.0 / density if density > 0 else 0.0).masked_fill_(~mask, 0.0)
+    def _key(self, tensor: TensorArms, arm: int) -> int:
+        return mask_key(seed=self.seed, arm=ARMS[arm], name=tensor.name)
+
+    def _sums(self, tensor: TensorArms, arm: int) -> DroppedSums:
+        return DroppedSums(stream=STREAMS[arm], key=self._key(tensor, arm), density=self.density, epsilon=self.epsilon)
+
+    @staticmethod
+    def _ratio(sums: tuple[float, ...]) -> float:
+        before, after = sums
+        return before / after if after > 0 else 1.0

@@ -8,11 +8,11 @@ from typing import Any
 
 from paft_api.run_spec import MergeRun, RunSpec
 from paft_trainer.adapters import Adapter, read_adapter, require_base
-from paft_trainer.base_index import index_base
-from paft_trainer.checkpoint_files import CheckpointFiles, find_checkpoint_files
+from paft_trainer.base_index import index_base, listing_digest
+from paft_trainer.checkpoint_files import CheckpointFiles, find_checkpoint_files, require_index
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid
 from paft_trainer.merge.shards import SourceTensor
-from paft_trainer.merge.tensors import DTYPES
+from paft_trainer.merge.tensor_work import DTYPES
 from paft_trainer.safetensors_files import TensorEntry, read_header
 from paft_trainer.storage import ObjectStore
 
@@ -30,10 +30,15 @@ class BaseTensors:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MergeInputs:
-    """All that goes into a merge. `adapters`: by arm."""
+    """All that goes into a merge. `adapters`: by arm.
+
+    `base_digest`: of the base's content, where it is known or matters before the base is read; else None, and
+    `listing_digest`, over its files' addresses, sizes and ETags, says which base it is until it has been read.
+    """
 
     base: BaseTensors
-    base_digest: str
+    base_digest: str | None
+    listing_digest: str
     adapters: dict[str, Adapter]
 
     @property
@@ -45,7 +50,8 @@ class MergeInputs:
 def read_inputs(store: ObjectStore, run_spec: RunSpec, merge: MergeRun) -> MergeInputs:
     """Read adapters and headers. Raises ArtifactMismatch or ConfigInvalid for whatever does not belong together.
 
-    The base's weights are read, to tell their digest, only where nobody did so before, and last.
+    The base's weights are read here, to tell their digest, only where an adapter names the one it was trained on and
+    nobody did so before, and last.
     """
     adapters = {
         name: read_adapter(
@@ -56,10 +62,13 @@ def read_inputs(store: ObjectStore, run_spec: RunSpec, merge: MergeRun) -> Merge
     require_one_base(adapters)
     base = open_base(store, run_spec.base.uri)
     check_fit(base, adapters)
-    base_digest = _base_digest(store, run_spec)
-    for adapter in adapters.values():
-        require_base(adapter, base_digest)
-    return MergeInputs(base=base, base_digest=base_digest, adapters=adapters)
+    base_digest = None
+    if run_spec.base_digest is not None or any(one.base_digest is not None for one in adapters.values()):
+        base_digest = _base_digest(store, run_spec)
+        for adapter in adapters.values():
+            require_base(adapter, base_digest)
+    listing = _listing_digest(store, run_spec.base.uri, base.files)
+    return MergeInputs(base=base, base_digest=base_digest, listing_digest=listing, adapters=adapters)
 
 
 def open_base(store: ObjectStore, base_uri: str) -> BaseTensors:
@@ -74,6 +83,10 @@ def open_base(store: ObjectStore, base_uri: str) -> BaseTensors:
                     f"{entry.name} lies in {tensors[entry.name].uri} and in {uri}", remedy="Upload the base again."
                 )
             tensors[entry.name] = SourceTensor(uri=uri, entry=entry)
+    if files.weight_map is not None:
+        require_index(
+            base_uri, files.weight_map, {name: one.uri.removeprefix(base_uri) for name, one in tensors.items()}
+        )
     tied = _read_configuration(store, base_uri).get("tie_word_embeddings") is True
     return BaseTensors(files=files, tensors=tuple(tensors.values()), tied=tied)
 
@@ -127,6 +140,11 @@ def _check_module(who: str, adapter: Adapter, module: str, base: BaseTensors, en
             f"{who} changes {module}, but config.json ties the head to the embedding: readers would drop the change",
             remedy="Train the adapter without the head in targetModules.",
         )
+
+
+def _listing_digest(store: ObjectStore, base_uri: str, files: CheckpointFiles) -> str:
+    names = {*files.weights, *files.others}
+    return listing_digest([info for info in store.list(base_uri) if info.uri.removeprefix(base_uri) in names])
 
 
 def _base_digest(store: ObjectStore, run_spec: RunSpec) -> str:

@@ -29,15 +29,24 @@ def model_card(recipe: Mapping[str, Any]) -> str:
 
 def _recipe(recipe: Mapping[str, Any]) -> list[str]:
     options = recipe["merge"]
-    weights = options["weights"][0]
-    lines = [
-        f"- method: `{options['method']}`",
-        f"- weights: sft {weights['sft']}, preference {weights['preference']}",
-    ]
-    if "density" in options:
-        lines.append(f"- density: {options['density']}")
+    lines = [f"- method: `{options['method']}`", *(f"- weights: {_weights(one)}" for one in options.get("weights", []))]
+    shown = {"method", "weights", "form", "maxShardSize"}
+    lines += [f"- {name}: {_value(value)}" for name, value in options.items() if name not in shown]
     base = recipe["base"]
     return [*lines, f"- base: `{base['uri']}` (`{base['digest']}`)", f"- recipe digest: `{recipe['recipeDigest']}`"]
+
+
+def _weights(entry: Mapping[str, Any]) -> str:
+    anchors = entry.get("gradient", [entry])
+    pairs = " to ".join(f"sft {one['sft']}, preference {one['preference']}" for one in anchors)
+    place = [f"`{entry['modules']}`"] if "modules" in entry else []
+    if "layers" in entry:
+        place.append(f"layers {entry['layers']['first']} to {entry['layers'].get('last', 'the last')}")
+    return pairs + (f" in {', '.join(place)}" if place else "")
+
+
+def _value(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _arm(name: str, adapter: Mapping[str, Any]) -> str:

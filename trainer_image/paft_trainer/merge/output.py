@@ -1,5 +1,6 @@
 """The output folder: files are streamed into it and remembered with size and SHA-256."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ from paft_api.layout import ADAPTER_MANIFEST_FILE, CLAIM_FILE, MERGE_MANIFEST_FI
 from paft_api.spec.base import BaseSpec
 from paft_trainer.checkpoint_files import INDEX_FILE
 from paft_trainer.merge.inputs import CONFIGURATION_FILE
+from paft_trainer.merge.interference import TensorFigures
 from paft_trainer.merge.model_card import model_card
 from paft_trainer.merge.shards import Shard
 from paft_trainer.publishing import write_hashed
@@ -16,18 +18,76 @@ from paft_trainer.storage import ObjectStore
 
 CHAT_TEMPLATE_FILE = "chat_template.jinja"
 COPY_BYTES = 16 * 1024 * 1024
+SHARD_RECORDS = ".paft-shard-"
+"""Names of the files with what is known of shards that are written, until the manifest says
+that all of them are."""
+INTERFERENCE_FILE = "merge_interference.json"
 
 _WRITTEN_BY_US = {CLAIM_FILE, MERGE_MANIFEST_FILE, ADAPTER_MANIFEST_FILE, CONFIGURATION_FILE, "README.md"}
 _OF_THE_OLD_WEIGHTS = (".gguf", ".h5", ".msgpack", ".onnx", ".npz", ".pkl", ".index.json", ".gitattributes")
 
 
 class OutputFolder:
-    """Writes the files of a merged checkpoint. `files` maps names to {size, sha256} of what was written."""
+    """Writes the files of a merged checkpoint. `files` maps names to {size, sha256} of what was written; `base_hashes`
+    the base's tensors in shards of an interrupted run to their SHA-256."""
 
     def __init__(self, store: ObjectStore, uri: str) -> None:
         self._store = store
         self.uri = uri
         self.files: dict[str, dict[str, Any]] = {}
+        self.base_hashes: dict[str, str] = {}
+        self._figures: dict[str, dict[str, TensorFigures]] = {}
+
+    def find_shards(self, recipe_digest: str) -> None:
+        """Take up shards that an interrupted run of the same recipe has written; each is read and compared."""
+        for info in list(self._store.list(self.uri + SHARD_RECORDS)):
+            record = json.loads(self._store.read(info.uri))
+            name, entry = record["name"], {"size": record["size"], "sha256": record["sha256"]}
+            if record["recipeDigest"] == recipe_digest and self._holds(name, entry):
+                self.files[name] = entry
+                self.base_hashes |= record["baseHashes"]
+                self._figures[name] = {
+                    figures["name"]: TensorFigures.from_record(figures) for figures in record["figures"]
+                }
+
+    def has_shard(self, name: str) -> bool:
+        """Whether a shard is there."""
+        return name in self.files
+
+    def figures_of(self, name: str) -> dict[str, TensorFigures]:
+        """Figures of the tensors in a shard, by name; none for a shard that is not there."""
+        return self._figures.get(name, {})
+
+    def record_shard(
+        self,
+        recipe_digest: str,
+        name: str,
+        figures: Mapping[str, TensorFigures],
+        base_hashes: Mapping[str, str],
+        size: int,
+        sha256: str,
+    ) -> None:
+        """Remember a shard that was just written, so that an interrupted run need not compute it again.
+
+        `base_hashes`: of the base's tensors in it, as far as they were hashed.
+        """
+        self.files[name] = {"size": size, "sha256": sha256}
+        record = self.files[name] | {
+            "name": name,
+            "recipeDigest": recipe_digest,
+            "baseHashes": dict(base_hashes),
+            "figures": [one.to_record() for one in figures.values()],
+        }
+        self._store.put(f"{self.uri}{SHARD_RECORDS}{name}.json", json.dumps(record, sort_keys=True).encode())
+
+    def forget_shard_records(self) -> None:
+        """To be called after the manifest, which tells the same."""
+        for info in list(self._store.list(self.uri + SHARD_RECORDS)):
+            self._store.delete(info.uri)
+
+    def write_interference(self, report: Mapping[str, Any]) -> None:
+        """How the deltas met."""
+        self.write(INTERFERENCE_FILE, [json.dumps(report, indent=1).encode()])
 
     def write(self, name: str, chunks: Iterable[bytes]) -> None:
         """Stream one file."""
@@ -72,6 +132,15 @@ class OutputFolder:
         manifest: dict[str, Any] = json.loads(self._store.read(self.uri + MERGE_MANIFEST_FILE))
         complete = all(sizes.get(name) == entry["size"] for name, entry in manifest["files"].items())
         return manifest if complete else None
+
+    def _holds(self, name: str, entry: Mapping[str, Any]) -> bool:
+        info = self._store.head(self.uri + name)
+        if info is None or info.size != entry["size"]:
+            return False
+        digest = hashlib.sha256()
+        for chunk in read_chunks(self._store, self.uri + name, 0, info.size, chunk_bytes=COPY_BYTES):
+            digest.update(chunk)
+        return digest.hexdigest() == entry["sha256"]
 
     def _copy(self, base_uri: str, name: str) -> None:
         info = self._store.head(base_uri + name)

@@ -15,7 +15,7 @@ from paft_api.layout import ADAPTER_MANIFEST_FILE, MERGE_MANIFEST_FILE
 from paft_api.report import AdapterMetrics
 from paft_api.run_spec import MergeRun, RunSpec
 from paft_api.spec.data import DataSpec
-from paft_api.spec.merge import DROPS_AT_RANDOM, KEEPS_A_SHARE, MergeSpec
+from paft_api.spec.merge import MergeOptions, MergeOutput
 from paft_trainer.adapters import Adapter
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.merge.inputs import MergeInputs
@@ -25,22 +25,44 @@ from paft_trainer.storage import ObjectStore
 FORMAT_VERSION = 1
 
 
-def make_recipe(run_spec: RunSpec, merge: MergeRun, inputs: MergeInputs) -> dict[str, Any]:
-    """The recipe as a JSON document. Raises ArtifactMismatch where an adapter's manifest is broken."""
-    digest = recipe_digest(
-        merge.spec,
-        base_digest=inputs.base_digest,
+def make_recipe(run_spec: RunSpec, merge: MergeRun, options: MergeOptions, inputs: MergeInputs) -> dict[str, Any]:
+    """The recipe of one merge, the job's or a candidate's, as a JSON document.
+
+    A base whose content nobody has read is known by its listing. Raises ArtifactMismatch where an adapter's manifest is
+    broken.
+    """
+    identity = {"digest": inputs.base_digest} if inputs.base_digest else {"listingDigest": inputs.listing_digest}
+    return {
+        "formatVersion": FORMAT_VERSION,
+        "recipeDigest": _digest(run_spec, merge, options, inputs, inputs.base_digest or inputs.listing_digest),
+        "base": {"uri": run_spec.base.uri} | identity,
+        "adapters": {name: _describe(adapter) for name, adapter in inputs.adapters.items()},
+        "merge": _options(options, merge.spec.output),
+    }
+
+
+def with_base_digest(
+    recipe: Mapping[str, Any],
+    run_spec: RunSpec,
+    merge: MergeRun,
+    options: MergeOptions,
+    inputs: MergeInputs,
+    base_digest: str,
+) -> dict[str, Any]:
+    """The recipe that was claimed, now that the base's content is known."""
+    base = {"uri": recipe["base"]["uri"], "digest": base_digest}
+    return dict(recipe) | {"recipeDigest": _digest(run_spec, merge, options, inputs, base_digest), "base": base}
+
+
+def _digest(run_spec: RunSpec, merge: MergeRun, options: MergeOptions, inputs: MergeInputs, base: str) -> str:
+    return recipe_digest(
+        options,
+        merge.spec.output,
+        base_digest=base,
         sft_adapter=inputs.adapters["sft"].digest,
         preference_adapter=inputs.adapters["preference"].digest,
         chat_template=run_spec.base.chat_template,
     )
-    return {
-        "formatVersion": FORMAT_VERSION,
-        "recipeDigest": digest,
-        "base": {"uri": run_spec.base.uri, "digest": inputs.base_digest},
-        "adapters": {name: _describe(adapter) for name, adapter in inputs.adapters.items()},
-        "merge": _options(merge.spec),
-    }
 
 
 def claim_output(store: ObjectStore, run_spec: RunSpec, folder: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,18 +85,9 @@ def claim_output(store: ObjectStore, run_spec: RunSpec, folder: str, recipe: Map
     return held
 
 
-def _options(spec: MergeSpec) -> dict[str, Any]:
-    weights = spec.weights[0]
-    options: dict[str, Any] = {
-        "method": spec.method.value,
-        "weights": [{"sft": weights.sft, "preference": weights.preference}],
-        "maxShardSize": spec.output.max_shard_size,
-    }
-    if spec.method in KEEPS_A_SHARE:
-        options["density"] = spec.resolved_density
-    if spec.method in DROPS_AT_RANDOM:
-        options["seed"] = spec.resolved_seed
-    return options
+def _options(options: MergeOptions, output: MergeOutput) -> dict[str, Any]:
+    document = options.resolved() | {"form": output.form, "maxShardSize": output.max_shard_size}
+    return document | ({"rank": output.rank} if output.form == "Adapter" else {})
 
 
 def _describe(adapter: Adapter) -> dict[str, Any]:

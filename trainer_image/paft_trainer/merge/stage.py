@@ -2,25 +2,49 @@
 
 import importlib.metadata
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from paft_api.digests import file_set_digest
-from paft_api.report import Activity, FinishedArtifact, MergeResult
+from paft_api.layout import candidate_folder
+from paft_api.report import Activity, FinishedArtifact, MergeCandidateResult, MergeResult
 from paft_api.run_spec import MergeRun, RunSpec
+from paft_api.spec.merge import MergeCandidate, MergeOptions
+from paft_trainer.base_index import base_digest as base_digest_of
+from paft_trainer.base_index import hash_identity_files
+from paft_trainer.merge.available_arithmetic import available_arithmetic
+from paft_trainer.merge.base_hashes import BaseHashes
+from paft_trainer.merge.checkpoint import CheckpointWriter, Fusion
 from paft_trainer.merge.inputs import MergeInputs, read_inputs
-from paft_trainer.merge.output import COPY_BYTES, OutputFolder
-from paft_trainer.merge.recipe import claim_output, make_recipe
-from paft_trainer.merge.shards import Shard, SourceTensor, plan_shards
-from paft_trainer.merge.tensors import ArmDelta, merged_tensor
+from paft_trainer.merge.interference import interference_report
+from paft_trainer.merge.methods import method_of
+from paft_trainer.merge.output import OutputFolder
+from paft_trainer.merge.progress import MergeProgress
+from paft_trainer.merge.recipe import claim_output, make_recipe, with_base_digest
+from paft_trainer.merge.shards import Shard, plan_shards
+from paft_trainer.merge.tensor_arms import arms_of_tensors
 from paft_trainer.peak_memory import peak_memory_bytes
-from paft_trainer.safetensors_files import encode_header, read_chunks
 from paft_trainer.storage import ObjectStore, open_store
 
 if TYPE_CHECKING:
     from paft_trainer.reporting import Reporter
 
-_VERSIONED = ("paft", "torch", "safetensors")
+MOST_WARNINGS = 20
+_VERSIONED = ("paft", "numba", "numpy", "safetensors", "torch")
+
+
+@dataclass(kw_only=True)
+class PlannedMerge:
+    """One of the merges of a job, and its folder. `finished`: its manifest, once there is one; `adopted`: whether that
+    was there already."""
+
+    options: MergeOptions
+    output: OutputFolder
+    recipe: dict[str, Any]
+    finished: dict[str, Any] | None
+    adopted: bool
+    warnings: list[str]
 
 
 def run(run_spec: RunSpec, reporter: "Reporter") -> MergeResult:
@@ -30,22 +54,28 @@ def run(run_spec: RunSpec, reporter: "Reporter") -> MergeResult:
     store = open_store(run_spec.storage, on_wait=lambda message: print(message, flush=True))
     reporter.update(activity=Activity.CHECKING)
     inputs = read_inputs(store, run_spec, run_spec.merge)
-    output = OutputFolder(store, run_spec.merge.spec.output.uri)
-    recipe = claim_output(store, run_spec, output.uri, make_recipe(run_spec, run_spec.merge, inputs))
+    planned = [
+        _plan(store, run_spec, run_spec.merge, options, inputs)
+        for options in (run_spec.merge.spec, *run_spec.merge.spec.candidates)
+    ]
+    missing = [one for one in planned if one.finished is None]
+    if missing:
+        _write(store, run_spec, run_spec.merge, inputs, missing, reporter)
+    return _result(planned, seconds=time.monotonic() - started)
+
+
+def _plan(
+    store: ObjectStore, run_spec: RunSpec, merge: MergeRun, options: MergeOptions, inputs: MergeInputs
+) -> PlannedMerge:
+    """Claim a merge's folder, and see whether somebody has filled it."""
+    folder = merge.spec.output.uri
+    if isinstance(options, MergeCandidate):
+        folder = candidate_folder(folder, options.name)
+    output = OutputFolder(store, folder)
+    recipe = claim_output(store, run_spec, folder, make_recipe(run_spec, merge, options, inputs))
     finished = output.find_manifest()
-    adopted = finished is not None
-    if finished is None:
-        finished = _write(store, run_spec, run_spec.merge, inputs, recipe, output, reporter)
-    return MergeResult(
-        artifact=FinishedArtifact(uri=output.uri, digest=finished["digest"]),
-        recipe_digest=recipe["recipeDigest"],
-        method=run_spec.merge.spec.method,
-        merged_tensors=finished["mergedTensors"],
-        copied_tensors=finished["copiedTensors"],
-        bytes=sum(entry["size"] for entry in finished["files"].values()),
-        seconds=time.monotonic() - started,
-        peak_memory_bytes=peak_memory_bytes(),
-        adopted=adopted,
+    return PlannedMerge(
+        options=options, output=output, recipe=recipe, finished=finished, adopted=finished is not None, warnings=[]
     )
 
 
@@ -54,67 +84,110 @@ def _write(
     run_spec: RunSpec,
     merge: MergeRun,
     inputs: MergeInputs,
-    recipe: dict[str, Any],
-    output: OutputFolder,
+    planned: Sequence[PlannedMerge],
     reporter: "Reporter",
-) -> dict[str, Any]:
+) -> None:
     """Write everything; `config.json` after the weights, so that stock readers see nothing half-written."""
     shards = plan_shards(inputs.base.tensors, max_shard_bytes=merge.spec.output.max_shard_bytes)
-    progress = _TensorProgress(reporter, total=len(inputs.base.tensors))
-    for shard in shards:
-        output.write(shard.name, _shard_bytes(store, shard, inputs, merge, progress))
+    fusions = [
+        Fusion(
+            method=method_of(one.options),
+            arms=arms_of_tensors(one.options, inputs),
+            output=one.output,
+            recipe_digest=one.recipe["recipeDigest"],
+        )
+        for one in planned
+    ]
+    for one in planned:
+        one.output.find_shards(one.recipe["recipeDigest"])
+    known = {name: sha256 for one in planned for name, sha256 in one.output.base_hashes.items()}
+    with BaseHashes(known) as hashes:
+        writer = CheckpointWriter(
+            store=store,
+            arithmetic=available_arithmetic(),
+            merged=inputs.merged_names,
+            progress=MergeProgress(reporter, inputs.base.tensors).advance,
+            hashes=hashes if inputs.base_digest is None else None,
+        )
+        writer.write(shards, fusions)
+    base_digest = inputs.base_digest or _digest_of_base(store, run_spec.base.uri, inputs, hashes.sha256)
     reporter.update(activity=Activity.PUBLISHING)
+    for one, fusion in zip(planned, fusions, strict=True):
+        one.recipe = with_base_digest(one.recipe, run_spec, merge, one.options, inputs, base_digest)
+        _publish(run_spec, inputs, shards, one, fusion)
+
+
+def _digest_of_base(store: ObjectStore, base_uri: str, inputs: MergeInputs, sha256: Mapping[str, str]) -> str:
+    tensors = {
+        tensor.entry.name: [tensor.entry.dtype, list(tensor.entry.shape), sha256[tensor.entry.name]]
+        for tensor in inputs.base.tensors
+    }
+    return base_digest_of(tensors, hash_identity_files(store, base_uri, inputs.base.files.others))
+
+
+def _publish(
+    run_spec: RunSpec, inputs: MergeInputs, shards: Sequence[Shard], planned: PlannedMerge, fusion: Fusion
+) -> None:
+    output = planned.output
+    report = interference_report(planned.options, [fusion.figures[name] for name in sorted(fusion.figures)])
+    planned.warnings = report["warnings"]
     output.copy_base_files(run_spec.base, inputs.base.files.others)
-    output.write_card(recipe)
+    output.write_interference(report)
+    output.write_card(planned.recipe)
     output.write_index(shards)
     output.copy_configuration(run_spec.base.uri)
     merged = len(inputs.merged_names)
-    manifest = recipe | {
+    planned.finished = planned.recipe | {
         "kind": "merge",
+        "claimedDigest": fusion.recipe_digest,
         "digest": file_set_digest({name: entry["sha256"] for name, entry in output.files.items()}),
         "files": output.files,
         "mergedTensors": merged,
         "copiedTensors": len(inputs.base.tensors) - merged,
         "versions": {name: importlib.metadata.version(name) for name in _VERSIONED},
     }
-    output.write_manifest(manifest)
-    return manifest
+    output.write_manifest(planned.finished)
+    output.forget_shard_records()
 
 
-def _shard_bytes(
-    store: ObjectStore, shard: Shard, inputs: MergeInputs, merge: MergeRun, progress: "_TensorProgress"
-) -> Iterator[bytes]:
-    described = [(tensor.entry.name, tensor.entry.dtype, tensor.entry.shape) for tensor in shard.tensors]
-    yield encode_header(described, metadata={"format": "pt"})
-    merged_names = inputs.merged_names
-    for tensor in shard.tensors:
-        if tensor.entry.name in merged_names:
-            yield from merged_tensor(store, tensor.uri, tensor.entry, _arms(tensor, inputs, merge), merge.spec)
-        else:
-            entry = tensor.entry
-            yield from read_chunks(store, tensor.uri, entry.start, entry.size, chunk_bytes=COPY_BYTES)
-        progress.advance()
+def _result(planned: Sequence[PlannedMerge], *, seconds: float) -> MergeResult:
+    main, *candidates = planned
+    assert main.finished is not None
+    return MergeResult(
+        artifact=_artifact(main),
+        recipe_digest=_recipe_digest(main),
+        method=main.options.method,
+        merged_tensors=main.finished["mergedTensors"],
+        copied_tensors=main.finished["copiedTensors"],
+        bytes=_bytes(main),
+        seconds=seconds,
+        peak_memory_bytes=peak_memory_bytes(),
+        adopted=all(one.adopted for one in planned),
+        candidates=tuple(
+            MergeCandidateResult(
+                name=one.options.name,
+                artifact=_artifact(one),
+                recipe_digest=_recipe_digest(one),
+                method=one.options.method,
+                bytes=_bytes(one),
+            )
+            for one in candidates
+            if isinstance(one.options, MergeCandidate)
+        ),
+        warnings=tuple(main.warnings[:MOST_WARNINGS]),
+    )
 
 
-def _arms(tensor: SourceTensor, inputs: MergeInputs, merge: MergeRun) -> list[ArmDelta]:
-    module = tensor.entry.name.removesuffix(".weight")
-    weights = merge.spec.weights[0]
-    return [
-        ArmDelta(factors=inputs.adapters[arm].modules.get(module), weight=weight, arm=arm)
-        for arm, weight in (("sft", weights.sft), ("preference", weights.preference))
-    ]
+def _artifact(planned: PlannedMerge) -> FinishedArtifact:
+    assert planned.finished is not None
+    return FinishedArtifact(uri=planned.output.uri, digest=planned.finished["digest"])
 
 
-class _TensorProgress:
-    def __init__(self, reporter: "Reporter", *, total: int) -> None:
-        self._reporter = reporter
-        self._total = total
-        self._done = 0
-        self._report()
+def _recipe_digest(planned: PlannedMerge) -> str:
+    assert planned.finished is not None
+    return str(planned.finished["recipeDigest"])
 
-    def advance(self) -> None:
-        self._done += 1
-        self._report()
 
-    def _report(self) -> None:
-        self._reporter.update(activity=Activity.MERGING, step=self._done, total_steps=self._total)
+def _bytes(planned: PlannedMerge) -> int:
+    assert planned.finished is not None
+    return sum(entry["size"] for entry in planned.finished["files"].values())

@@ -1,28 +1,38 @@
-"""Merge methods by name. Each is a pure function of the arms' deltas of one tensor (or of the same part of each)."""
+"""Merge methods by name, one file each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-import torch
+from paft_api.spec.merge_methods import MergeMethod
+from paft_api.spec.merge_options import MergeOptions
+from paft_trainer.merge.method import Method
+from paft_trainer.merge.methods.breadcrumbs import Breadcrumbs
+from paft_trainer.merge.methods.dare_linear import DareLinear
+from paft_trainer.merge.methods.dare_ties import DareTies
+from paft_trainer.merge.methods.della import Della
+from paft_trainer.merge.methods.linear import Linear
+from paft_trainer.merge.methods.model_stock import ModelStock
+from paft_trainer.merge.methods.one_arm import OneArm
+from paft_trainer.merge.methods.sce import Sce
+from paft_trainer.merge.methods.slerp import Slerp
+from paft_trainer.merge.methods.task_arithmetic import TaskArithmetic
+from paft_trainer.merge.methods.ties import Ties
 
-from paft_api.spec.merge import MergeMethod
-from paft_trainer.merge.methods.dare_linear import dare_linear
-from paft_trainer.merge.methods.dare_ties import dare_ties
-from paft_trainer.merge.methods.linear import linear
-from paft_trainer.merge.methods.task_arithmetic import task_arithmetic
-from paft_trainer.merge.methods.ties import ties
-
-Method = Callable[[Sequence[torch.Tensor], Sequence[float]], torch.Tensor]
-"""(deltas, weights) -> merged delta: fp32 tensors of one shape, one weight per delta."""
-
-METHODS: dict[MergeMethod, Method] = {
-    MergeMethod.LINEAR: linear,
-    MergeMethod.TASK_ARITHMETIC: task_arithmetic,
-    MergeMethod.TIES: ties,
-    MergeMethod.DARE_LINEAR: dare_linear,
-    MergeMethod.DARE_TIES: dare_ties,
-    # A weighted sum too, once the whole tensor has told the weights (paft_trainer.merge.methods.slerp).
-    MergeMethod.SLERP: task_arithmetic,
+METHODS: dict[MergeMethod, Callable[[MergeOptions], Method]] = {
+    MergeMethod.LINEAR: Linear,
+    MergeMethod.TASK_ARITHMETIC: TaskArithmetic,
+    MergeMethod.TIES: Ties,
+    MergeMethod.DARE_LINEAR: DareLinear,
+    MergeMethod.DARE_TIES: DareTies,
+    MergeMethod.DELLA: Della,
+    MergeMethod.BREADCRUMBS: Breadcrumbs,
+    MergeMethod.SLERP: Slerp,
+    MergeMethod.SCE: Sce,
+    MergeMethod.MODEL_STOCK: ModelStock,
+    MergeMethod.SFT_ONLY: lambda options: OneArm(options, arm=0),
+    MergeMethod.PREFERENCE_ONLY: lambda options: OneArm(options, arm=1),
 }
 
-TRIMMED = frozenset({MergeMethod.TIES})
-"""Methods whose deltas are trimmed to `density` first (see paft_trainer.merge.trimming)."""
+
+def method_of(options: MergeOptions) -> Method:
+    """The method that the options name, with them."""
+    return METHODS[options.method](options)

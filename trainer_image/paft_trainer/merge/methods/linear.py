@@ -1,13 +1,37 @@
-"""Weighted mean of deltas, as model soups average weights (arXiv 2203.05482)."""
+"""Weighted mean of deltas, as model soups average weights (arXiv 2203.05482): Σ wᵢ·τᵢ / Σ wᵢ."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-import torch
+from paft_api.spec.merge_options import MergeOptions
+from paft_trainer.merge.arithmetic import Arithmetic, Delta
+from paft_trainer.merge.method import TensorArms
+from paft_trainer.merge.questions import Answers, Question
+from paft_trainer.merge.rows import Rows
 
-from paft_trainer.merge.methods.task_arithmetic import task_arithmetic
 
+@dataclass(frozen=True)
+class Linear:
+    """The weights' sum is never 0: the contract sees to it."""
 
-def linear(deltas: Sequence[torch.Tensor], weights: Sequence[float]) -> torch.Tensor:
-    """Σ wᵢ·τᵢ / Σ wᵢ. `deltas`: fp32, one shape. The weights must not add up to 0."""
-    total = sum(weights)
-    return task_arithmetic(deltas, [weight / total for weight in weights])
+    options: MergeOptions
+
+    def factors(self, tensor: TensorArms) -> tuple[float, float]:
+        """What each delta is multiplied with."""
+        share = self.options.lambda_ / sum(tensor.weights)
+        return tensor.scales[0] * share, tensor.scales[1] * share
+
+    def questions(self, tensor: TensorArms) -> list[Question]:
+        """None."""
+        return []
+
+    def merge(
+        self,
+        tensor: TensorArms,
+        deltas: tuple[Delta, Delta],
+        rows: Rows,
+        answers: Answers,
+        arithmetic: Arithmetic,
+        base: Delta | None,
+    ) -> Delta:
+        """See Method."""
+        return arithmetic.weighted_sum(*deltas, self.factors(tensor))

@@ -1,0 +1,204 @@
+"""Answers to what methods ask about one tensor, found by looking at all its parts, up to three times.
+
+What they ask about the whole model is for `model_survey`.
+"""
+
+import math
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+from paft_trainer.merge.arithmetic import LOWER_BINS, UPPER_BINS, Arithmetic, Counts, Delta
+from paft_trainer.merge.questions import (
+    Answers,
+    DroppedSums,
+    Question,
+    SelectedSquares,
+    Stream,
+    Threshold,
+    WholeWeights,
+)
+from paft_trainer.merge.rows import Rows
+from paft_trainer.merge.selection import EVERYTHING, NOTHING, locate, magnitude
+
+
+class Look(Enum):
+    """The looks at a whole tensor, in their order."""
+
+    UPPER_BITS_AND_SUMS = 1
+    LOWER_BITS = 2
+    SELECTION = 3
+
+
+Measured = tuple[Stream, float]
+"""Entries of a stream, multiplied with a factor."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What one look has found, in some rows or in all. `sums`: by question, and by first row so that they add up in one
+    order whoever was faster."""
+
+    upper: dict[Measured, Counts] = field(default_factory=dict)
+    lower: dict[tuple[Measured, int], Counts] = field(default_factory=dict)
+    sums: dict[Question, dict[int, list[tuple[float, ...]]]] = field(default_factory=dict)
+
+    def add_sums(self, question: Question, first_row: int, *columns: Iterable[float]) -> None:
+        """Rows of sums that belong to a question."""
+        self.sums.setdefault(question, {})[first_row] = list(zip(*columns, strict=True))
+
+    def upper_of(self, measured: Measured) -> Counts:
+        """Counts by upper bits, which begin at 0."""
+        if measured not in self.upper:
+            self.upper[measured] = np.zeros(UPPER_BINS, np.int64)
+        return self.upper[measured]
+
+    def lower_of(self, measured: Measured, bin_: int) -> Counts:
+        """Counts by lower bits in one bin, which begin at 0."""
+        if (measured, bin_) not in self.lower:
+            self.lower[measured, bin_] = np.zeros(LOWER_BINS, np.int64)
+        return self.lower[measured, bin_]
+
+    def take(self, other: "Seen") -> None:
+        """Add what was found in other rows."""
+        for measured, counts in other.upper.items():
+            self.upper_of(measured).__iadd__(counts)
+        for (measured, bin_), counts in other.lower.items():
+            self.lower_of(measured, bin_).__iadd__(counts)
+        for question, rows in other.sums.items():
+            self.sums.setdefault(question, {}).update(rows)
+
+
+class Survey:
+    """Questions about one tensor. `entries`: of the tensor; `absent`: streams that are 0 everywhere.
+
+    `learn` takes what `look` has found in all rows, for each of `looks` in order; any thread may look.
+    """
+
+    def __init__(self, questions: Collection[Question], *, entries: int, absent: Collection[Stream] = ()) -> None:
+        self._questions = tuple(questions)
+        self._entries = entries
+        self._answers: dict[Question, tuple[float, ...]] = {}
+        self._bins: dict[Threshold, tuple[int, int]] = {}
+        for question in self._questions:
+            if isinstance(question, Threshold) and (known := trivial(question, entries, absent)) is not None:
+                self._answers[question] = (known,)
+
+    @property
+    def answers(self) -> Answers:
+        """By question; all of them after the last look."""
+        return self._answers
+
+    @property
+    def looks(self) -> tuple[Look, ...]:
+        """Which looks are needed."""
+        open_ones = [question for question in self._questions if question not in self._answers]
+        needed = {Look.SELECTION for question in open_ones if isinstance(question, SelectedSquares)}
+        needed |= {Look.UPPER_BITS_AND_SUMS for question in open_ones if not isinstance(question, SelectedSquares)}
+        needed |= {Look.LOWER_BITS for question in open_ones if isinstance(question, Threshold)}
+        return tuple(look for look in Look if look in needed)
+
+    def look(
+        self,
+        look: Look,
+        rows: Rows,
+        deltas: tuple[Delta, Delta],
+        arithmetic: Arithmetic,
+        base: Delta | None,
+        seen: Seen,
+    ) -> None:
+        """Look at some rows. `seen`: takes up what is found."""
+        match look:
+            case Look.UPPER_BITS_AND_SUMS:
+                for measured in {(one.stream, one.factor) for one in self._open_thresholds()}:
+                    delta = stream_of(measured[0], deltas, arithmetic)
+                    arithmetic.count_upper_bits(delta, seen.upper_of(measured), factor=measured[1])
+                self._sum(rows, deltas, arithmetic, base, seen)
+            case Look.LOWER_BITS:
+                for measured, bin_ in {((one.stream, one.factor), self._bins[one][0]) for one in self._bins}:
+                    delta = stream_of(measured[0], deltas, arithmetic)
+                    arithmetic.count_lower_bits(delta, seen.lower_of(measured, bin_), factor=measured[1], bin_=bin_)
+            case Look.SELECTION:
+                self._sum_selected(rows, deltas, arithmetic, seen)
+
+    def learn(self, look: Look, seen: Seen) -> None:
+        """Take up what one look has found in all rows."""
+        match look:
+            case Look.UPPER_BITS_AND_SUMS:
+                for threshold in self._open_thresholds():
+                    counts = seen.upper_of((threshold.stream, threshold.factor))
+                    # Numbers below 2^-133 have no upper bits, and count as 0 here.
+                    population = self._entries - int(counts[0]) if threshold.of_nonzero else self._entries
+                    self._place(threshold, counts, threshold.rank(population))
+            case Look.LOWER_BITS:
+                for threshold, (bin_, rank) in self._bins.items():
+                    low, _ = locate(seen.lower_of((threshold.stream, threshold.factor), bin_), rank)
+                    self._answers[threshold] = (magnitude(bin_, low),)
+            case Look.SELECTION:
+                pass
+        for question, parts in seen.sums.items():
+            rows = [row for first in sorted(parts) for row in parts[first]]
+            self._answers[question] = tuple(math.fsum(column) for column in zip(*rows, strict=True))
+
+    def _open_thresholds(self) -> list[Threshold]:
+        return [one for one in self._questions if isinstance(one, Threshold) and one not in self._answers]
+
+    def _place(self, threshold: Threshold, counts: Counts, rank: int) -> None:
+        if rank == 0:
+            self._answers[threshold] = (NOTHING,)
+        else:
+            self._bins[threshold] = locate(counts, rank)
+
+    def _sum(
+        self, rows: Rows, deltas: tuple[Delta, Delta], arithmetic: Arithmetic, base: Delta | None, seen: Seen
+    ) -> None:
+        for question in self._questions:
+            if isinstance(question, DroppedSums):
+                delta = stream_of(question.stream, deltas, arithmetic)
+                kept = _dropped(question, delta, rows, arithmetic)
+                seen.add_sums(question, rows.start, arithmetic.magnitude_sums(delta), arithmetic.magnitude_sums(kept))
+            elif isinstance(question, WholeWeights):
+                assert base is not None
+                first, second = (
+                    arithmetic.weighted_sum(base, delta, (1.0, factor))
+                    for delta, factor in zip(deltas, question.factors, strict=True)
+                )
+                pairs = ((first, first), (second, second), (first, second))
+                seen.add_sums(question, rows.start, *(arithmetic.product_sums(*pair) for pair in pairs))
+
+    def _sum_selected(self, rows: Rows, deltas: tuple[Delta, Delta], arithmetic: Arithmetic, seen: Seen) -> None:
+        for question in self._questions:
+            if isinstance(question, SelectedSquares):
+                (low,) = self._answers[question.selection]
+                kept = deltas if low == EVERYTHING else arithmetic.keep_far(*deltas, low=low)
+                seen.add_sums(question, rows.start, *(arithmetic.product_sums(delta, delta) for delta in kept))
+
+
+def trivial(threshold: Threshold, entries: int, absent: Collection[Stream]) -> float | None:
+    """The answer that needs no look; None where one is needed."""
+    if threshold.kept == 0:
+        return NOTHING
+    keeps_all = threshold.rank(entries) >= entries and not threshold.of_nonzero
+    return EVERYTHING if keeps_all or threshold.stream in absent else None
+
+
+def stream_of(stream: Stream, deltas: tuple[Delta, Delta], arithmetic: Arithmetic) -> Delta:
+    """The values that a question is about."""
+    match stream:
+        case Stream.FIRST:
+            return deltas[0]
+        case Stream.SECOND:
+            return deltas[1]
+        case Stream.DISTANCE:
+            return arithmetic.distance(*deltas)
+
+
+def _dropped(question: DroppedSums, delta: Delta, rows: Rows, arithmetic: Arithmetic) -> Delta:
+    start = rows.first_index
+    if question.epsilon is None:
+        return arithmetic.keep_drawn(delta, key=question.key, start=start, density=question.density)
+    return arithmetic.keep_drawn_by_rank(
+        delta, key=question.key, start=start, density=question.density, epsilon=question.epsilon, rescales=False
+    )
