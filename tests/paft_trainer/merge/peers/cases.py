@@ -10,7 +10,10 @@ SFT_WEIGHT, PREFERENCE_WEIGHT = 1.0, 0.7
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One merge. `ours`: of spec.merge, beside preset and weights. `per_model` and `shared`: mergekit's parameters."""
+    """One merge. `ours`: of spec.merge, beside weights. `per_model` and `shared`: mergekit's parameters.
+
+    `adapters`: their folders. `preset`: of spec.merge.
+    """
 
     name: str
     method: str
@@ -18,10 +21,12 @@ class Case:
     per_model: Mapping[str, Any] = field(default_factory=dict)
     shared: Mapping[str, Any] = field(default_factory=dict)
     weights: tuple[float, float] | None = (SFT_WEIGHT, PREFERENCE_WEIGHT)
+    adapters: tuple[str, str] = ("sft", "preference")
+    preset: str = "mergekit"
 
     def our_options(self) -> dict[str, Any]:
         """spec.merge without the output."""
-        options = {"method": self.method, "preset": "mergekit", **self.ours}
+        options = {"method": self.method, "preset": self.preset, **self.ours}
         if self.weights is not None:
             options["weights"] = [{"sft": self.weights[0], "preference": self.weights[1]}]
         return options
@@ -109,3 +114,5 @@ RANDOM = tuple(
     )
 )
 """Of one arm, so that what is dropped can be seen."""
+
+SMALL = Case(name="sce-small", method="sce", weights=None, adapters=("small-sft", "small-preference"))

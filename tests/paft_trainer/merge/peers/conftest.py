@@ -4,16 +4,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tests.merges import folder_uri, load_checkpoint, merge_run_spec, reference_deltas, run_merge
-from tests.paft_trainer.merge.peers.cases import EXACT, RANDOM
+from tests.paft_trainer.merge.peers.cases import EXACT, RANDOM, SMALL, Case
 from tests.tiny_models import build_adapter, build_checkpoint
 
 from paft_api.run_spec import RunSpec
@@ -21,6 +20,8 @@ from paft_api.run_spec import RunSpec
 HIDDEN = 96
 STD = 0.05
 """Of both factors: ΔW has 0.01, a tenth of the weights'."""
+SMALL_STDS = {"small-sft": 0.01, "small-preference": 0.007}
+"""Of adapters whose ΔW have 4e-4 and 2e-4, as after a short fine-tuning."""
 
 Changes = dict[str, np.ndarray]
 """Merged weight minus base, in float64, by name."""
@@ -28,25 +29,30 @@ Changes = dict[str, np.ndarray]
 
 @pytest.fixture(scope="package")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with base, sft and preference. Some rows and entries of the SFT adapter's B are 0."""
+    """A folder with base, sft and preference, and small adapters. Parts of the SFT adapter's B are 0."""
     folder = tmp_path_factory.mktemp("peers")
     build_checkpoint(folder / "base", dtype=torch.float32, hidden_size=HIDDEN)
     build_adapter(folder / "sft", folder / "base", seed=1, std=STD)
     build_adapter(folder / "preference", folder / "base", seed=2, std=STD, r=8, alpha=12)
     _zero_a_part(folder / "sft" / "adapter_model.safetensors")
+    for seed, (name, std) in enumerate(SMALL_STDS.items(), start=3):
+        build_adapter(folder / name, folder / "base", seed=seed, std=std)
     return folder
 
 
 @pytest.fixture(scope="package")
 def deltas(large: Path) -> dict[str, Changes]:
-    """ΔW of both arms in float64."""
-    return {arm: reference_deltas(large / arm) for arm in ("sft", "preference")}
+    """ΔW of every adapter in float64."""
+    return {name: reference_deltas(large / name) for name in ("sft", "preference", *SMALL_STDS)}
 
 
 @pytest.fixture(scope="package")
 def mergekit_changes(large: Path) -> Callable[[str], Changes]:
     """What mergekit's merge of a case changes, by the case's name."""
-    recipes = {case.name: case.recipe(*_paths(large)) for case in (*EXACT, *RANDOM)}
+    recipes = {
+        case.name: case.recipe(large / "base", *(large / adapter for adapter in case.adapters))
+        for case in (*EXACT, *RANDOM, SMALL)
+    }
     (large / "recipes.json").write_text(json.dumps(recipes))
     command = [sys.executable, "-m", "tests.paft_trainer.merge.peers.mergekit_runs"]
     ended = subprocess.run(
@@ -61,12 +67,12 @@ def mergekit_changes(large: Path) -> Callable[[str], Changes]:
 
 
 @pytest.fixture
-def our_changes(large: Path, tmp_path: Path) -> Callable[[Mapping[str, Any]], Changes]:
-    """What our merge with these options of spec.merge changes."""
+def our_changes(large: Path, tmp_path: Path) -> Callable[[Case], Changes]:
+    """What our merge of a case changes."""
 
-    def merge(options: Mapping[str, Any]) -> Changes:
-        output = tmp_path / "merged"
-        run_merge(run_spec_with(large, output, tmp_path / "artifacts", options))
+    def merge(case: Case) -> Changes:
+        output = tmp_path / f"merged-{case.name}"
+        run_merge(run_spec_of(case, large, output, tmp_path / "artifacts"))
         before, after = load_checkpoint(large / "base"), load_checkpoint(output)
         assert all(torch.equal(before[name], after[name]) for name in before if not is_adapted(name))
         return changes_of(large / "base", output)
@@ -74,12 +80,17 @@ def our_changes(large: Path, tmp_path: Path) -> Callable[[Mapping[str, Any]], Ch
     return merge
 
 
-def run_spec_with(models: Path, output: Path, artifacts: Path, options: Mapping[str, Any]) -> RunSpec:
-    """A merge of base, sft and preference in `models`."""
-    base, sft, preference = (folder_uri(path) for path in _paths(models))
-    given = {"base": base, "sft": sft, "preference": preference}
-    document = merge_run_spec(**given, output=folder_uri(output), artifacts=folder_uri(artifacts)).to_document()
-    document["merge"]["spec"] = {**options, "output": {"uri": folder_uri(output)}}
+def run_spec_of(case: Case, models: Path, output: Path, artifacts: Path) -> RunSpec:
+    """A merge of base and adapters in `models`."""
+    sft, preference = (folder_uri(models / adapter) for adapter in case.adapters)
+    document = merge_run_spec(
+        base=folder_uri(models / "base"),
+        sft=sft,
+        preference=preference,
+        output=folder_uri(output),
+        artifacts=folder_uri(artifacts),
+    ).to_document()
+    document["merge"]["spec"] = {**case.our_options(), "output": {"uri": folder_uri(output)}}
     return RunSpec.model_validate_json(json.dumps(document))
 
 
@@ -93,10 +104,6 @@ def changes_of(base: Path, merged: Path) -> Changes:
 def is_adapted(name: str) -> bool:
     """Whether a tensor is a linear module's weight."""
     return name.endswith("_proj.weight")
-
-
-def _paths(models: Path) -> tuple[Path, Path, Path]:
-    return models / "base", models / "sft", models / "preference"
 
 
 def _zero_a_part(path: Path) -> None:

@@ -1,13 +1,13 @@
 """PEFT's `cat`, the one of its combinations that is exact: it puts the factors beside one another."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from peft import PeftModel
+from tests.paft_trainer.merge.peers.cases import Case
 from tests.paft_trainer.merge.peers.conftest import Changes, changes_of
 from transformers import AutoModelForCausalLM
 
@@ -18,9 +18,9 @@ UNIT = 2.0**-24
 
 @pytest.mark.parametrize(("method", "share"), [("task_arithmetic", 1.0), ("linear", 1 / sum(WEIGHTS))])
 def test_the_same_as_concatenated_factors(
-    large: Path, tmp_path: Path, method: str, share: float, our_changes: Callable[[Mapping[str, Any]], Changes]
+    large: Path, tmp_path: Path, method: str, share: float, our_changes: Callable[[Case], Changes]
 ) -> None:
-    ours = our_changes({"method": method, "weights": [{"sft": WEIGHTS[0], "preference": WEIGHTS[1]}]})
+    ours = our_changes(Case(name=method, method=method, weights=WEIGHTS, preset="paft"))
     base = AutoModelForCausalLM.from_pretrained(large / "base", dtype=torch.float32)
     adapted = PeftModel.from_pretrained(base, large / "sft", adapter_name="sft")
     adapted.load_adapter(large / "preference", adapter_name="preference")
