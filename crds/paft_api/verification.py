@@ -41,7 +41,7 @@ class Problem(Model):
     """One thing that is wrong."""
 
     file: str
-    """Name relative to the folder."""
+    """Name relative to the folder; `.` for the folder as a whole."""
     kind: ProblemKind
     """What is wrong."""
     message: str

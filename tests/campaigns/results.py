@@ -4,9 +4,22 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Protocol, TypeVar
 
-from tests.paft_operator.faults.cases import Case
 from tests.paft_operator.faults.runs import Result
+
+
+class Keyed(Protocol):
+    """A case of any campaign. `key`: unique in it. `group`: the row of the table."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def group(self) -> str: ...
+
+
+AnyCase = TypeVar("AnyCase", bound=Keyed)
 
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
@@ -33,11 +46,19 @@ class Results:
         """Results that are not as they should be."""
         return [result for result in self._results.values() if result.problems]
 
-    def missing(self, cases: Iterable[Case]) -> list[Case]:
+    def of(self, cases: Iterable[Keyed]) -> list[Result]:
+        """Those of these cases, as far as they have one."""
+        return [self._results[case.key] for case in cases if case.key in self._results]
+
+    def count_ever_wrong(self, cases: Iterable[Keyed]) -> int:
+        """How many of these cases had problems in any run."""
+        return sum(case.key in self._ever_wrong for case in cases)
+
+    def missing(self, cases: Iterable[AnyCase]) -> list[AnyCase]:
         """Cases without a result, and those that had problems: they are run again."""
         return [case for case in cases if case.key not in self._results or self._results[case.key].problems]
 
-    def table(self, cases: Sequence[Case]) -> str:
+    def table(self, cases: Sequence[Keyed]) -> str:
         """One row per group of cases."""
         rows = [
             "| Fault | Points | Run | Fault happened | Ever wrong | Wrong now | Seconds per run |",
@@ -45,10 +66,10 @@ class Results:
         ]
         for group in dict.fromkeys(case.group for case in cases):
             of_group = [case for case in cases if case.group == group]
-            run = [self._results[case.key] for case in of_group if case.key in self._results]
+            run = self.of(of_group)
             seconds = f"{sum(one.seconds for one in run) / len(run):.0f}" if run else ""
             happened, wrong = sum(bool(one.happened) for one in run), sum(bool(one.problems) for one in run)
-            ever_wrong = sum(one.key in self._ever_wrong for one in run)
+            ever_wrong = self.count_ever_wrong(of_group)
             rows.append(f"| {group} | {len(of_group)} | {len(run)} | {happened} | {ever_wrong} | {wrong} | {seconds} |")
         return "\n".join(rows)
 

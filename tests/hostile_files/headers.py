@@ -187,7 +187,8 @@ def _no_utf8(text: str, random: Random) -> bytes:
 
 
 def _half_pair(text: str, random: Random) -> str:
-    return text.replace('{"', '{"' + random.choice(("\\ud800", "\\udfff")), 1)
+    name = json.dumps(random.choice(entries(json.loads(text))))
+    return text.replace(name, name[:-1] + random.choice(("\\ud800", "\\udfff")) + '"', 1)
 
 
 def _other_encoding(text: str, random: Random) -> bytes:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+from safetensors import SafetensorError
 from tests.hostile_files.cases import Expected, HostileCase
 from tests.hostile_files.folders import ADAPTER, GoodFolders, write_folder
 from tests.hostile_files.stock_reader import stock_view
@@ -120,7 +121,11 @@ def _harm(folder: Path, case: HostileCase, good: GoodFolders) -> list[str]:
     with tempfile.TemporaryDirectory() as place:
         whole = write_folder(Path(place) / "whole", good.contents[case.target])
         before = stock_view(whole)
-    return [] if stock_view(folder) == before else ["nobody noticed, and it is not harmless"]
+    try:
+        after = stock_view(folder)
+    except (ValueError, LookupError, TypeError, OSError, SafetensorError) as error:
+        return [f"nobody noticed, and others cannot read it: {error}"]
+    return [] if after == before else ["nobody noticed, and it is not harmless"]
 
 
 def judge_clean(key: str, target: str, good: GoodFolders) -> list[str]:

@@ -50,6 +50,7 @@ def read(folder: Path, **expected: str) -> Adapter:
         {},
         {"use_rslora": True},
         {"rank_pattern": {"q_proj": 2}, "alpha_pattern": {"layers.1.self_attn.q_proj": 3}},
+        {"rank_pattern": {r".*\.layers\.\d+\.self_attn\.(q_proj|k_proj)": 2, "^(model.layers.0).*": 3}},
         {"alpha_pattern": {"^model.layers.0.mlp.down_proj": 3, "down_proj": 5}, "init_lora_weights": "gaussian"},
     ],
 )
@@ -186,6 +187,12 @@ REFUSED: dict[str, tuple[Callable[[Path], None], type[StageError], str]] = {
         ConfigInvalid,
         "{folder}adapter_config.json is no configuration of PEFT: rank_pattern has the key '(?i)Q_PROJ', no regular "
         "expression: global flags not at the start of the expression at position 8",
+    ),
+    "pattern without an end": (
+        configured(rank_pattern={r"([a-z0-9_]+\.?)+!": 4}),
+        ConfigInvalid,
+        "{folder}adapter_config.json is no configuration of PEFT: rank_pattern has the key "
+        "'([a-z0-9_]+\\\\.?)+!', which may take for ever to match",
     ),
     "other kind": (configured(peft_type="LOHA"), ConfigInvalid, "{folder} is a LOHA adapter"),
     "DoRA": (

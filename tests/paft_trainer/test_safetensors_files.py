@@ -1,6 +1,8 @@
 """Safetensors headers come from strangers."""
 
+import gzip
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,13 @@ HOSTILE = {
         (2**62).to_bytes(8, "little") + b"{}",
         f"its header claims {2**62} bytes, more than the file has",
     ),
+    "gzip": (gzip.compress(encoded({"w": entry()})), "it is compressed with gzip"),
+    "zip": (b"PK\x03\x04" + bytes(100), "it is a zip archive, such as torch.save makes of pickled weights"),
+    "pickle": (pickle.dumps([1.0] * 100), "it is a pickle, which runs code when it is read"),
+    "Git LFS": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+        "it is a pointer of Git LFS; fetch the file itself with git lfs pull",
+    ),
     "no JSON": (encoded(b"{nope"), "its header is no JSON: Expecting property name enclosed in double quotes"),
     "no UTF-8": (encoded(b'{"\xff": 1}'), "its header is no JSON: 'utf-8' codec can't decode byte 0xff"),
     "too deep": (encoded(b"[" * 100_000), "its header is no JSON: maximum recursion depth exceeded"),
@@ -79,6 +88,31 @@ HOSTILE = {
     "too large": (
         encoded({"w": entry(shape=[2**40, 2**40])}),
         f"tensor w of shape [{2**40}, {2**40}] and dtype U8 does not fit its offsets 0, 4",
+    ),
+    "too large beside a dimension of 0": (
+        encoded({"w": entry(shape=[0, 2**59, 2**59], offsets=[0, 0])}, b""),
+        f"tensor w of shape [0, {2**59}, {2**59}] and dtype U8 does not fit its offsets 0, 0",
+    ),
+    "many dimensions": (
+        encoded({"w": entry(shape=[2**59] * 200_000)}),
+        f"tensor w of shape [{', '.join([str(2**59)] * 6)}"[:132],
+    ),
+    "half a surrogate pair": (
+        encoded(b'{"\\ud800": 1}'),
+        "its header is no JSON: 'utf-8' codec can't encode character '\\ud800'",
+    ),
+    "UTF-16": (encoded("{}".encode("utf-16"), b""), "its header is no JSON: 'utf-8' codec can't decode byte 0xff"),
+    "a name that writes on the terminal": (
+        encoded({"\x1b[2J": entry(dtype="F7")}),
+        "tensor '\\x1b[2J' has the unknown dtype 'F7'",
+    ),
+    "empty tensor inside another": (
+        encoded({"w": entry(), "none": entry(shape=[0], offsets=[2, 2])}),
+        "tensor none does not begin where the one before it ends",
+    ),
+    "empty tensor beyond the end": (
+        encoded({"w": entry(), "none": entry(shape=[0], offsets=[5, 5])}),
+        "tensor none does not begin where the one before it ends",
     ),
     "offsets turned": (
         encoded({"w": entry(offsets=[4, 0])}),
@@ -104,6 +138,27 @@ def test_hostile_headers_are_refused_with_the_reason(tmp_path: Path, name: str) 
         read_header(FileStore(), uri_of(tmp_path / "f"))
     assert caught.value.message.startswith(f"{uri_of(tmp_path / 'f')} is no proper safetensors file: {reason}")
     assert caught.value.remedy == "Write the file again."
+
+
+def test_a_header_that_fills_a_file_without_blocks_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "f").open("wb") as file:
+        file.write((2**40 - 8).to_bytes(8, "little"))
+        file.truncate(2**40)
+    with pytest.raises(ArtifactMismatch, match="its header claims 1099511627768 bytes, more than the 33554432 that"):
+        read_header(FileStore(), uri_of(tmp_path / "f"))
+
+
+def test_empty_tensors_may_lie_between_others_and_at_the_ends(tmp_path: Path) -> None:
+    none = {"shape": [3, 0], "dtype": "F32"}
+    places = {"first": 0, "between": 4, "last": 8}
+    document = {name: {**none, "data_offsets": [place, place]} for name, place in places.items()}
+    document |= {"v": entry(), "w": entry(offsets=[4, 8])}
+    (tmp_path / "f").write_bytes(encoded(document, bytes(8)))
+    header = read_header(FileStore(), uri_of(tmp_path / "f"))
+    assert [one.name for one in header.entries] == ["first", "v", "between", "w", "last"]
+    assert {name: tensor.shape for name, tensor in load_file(tmp_path / "f").items() if "t" in name} == {
+        name: torch.Size([3, 0]) for name in places
+    }
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -146,7 +146,18 @@ def _patterns(folder: str, document: dict[str, Any], name: str) -> dict[str, Any
             re.compile(_at_the_end(key))
         except (re.error, OverflowError, RecursionError) as error:
             raise _broken(folder, f"{name} has the key {quoted(key)}, no regular expression: {error}") from error
+        if not _matches_in_time(key):
+            raise _broken(folder, f"{name} has the key {quoted(key)}, which may take for ever to match")
     return patterns
+
+
+def _matches_in_time(key: str) -> bool:
+    """Whether trying all ways to match takes a time that grows slowly with the length of a module's name.
+
+    Repeated groups, and many groups or quantifiers in a row, have exponentially many ways.
+    """
+    quantifiers = len(re.findall(r"[*+{]|(?<!\()\?", key))
+    return len(key) <= 200 and quantifiers <= 3 and key.count("(") <= 3 and re.search(r"\)[*+{]", key) is None
 
 
 def _by_pattern(patterns: Mapping[str, Any], module: str, default: Any) -> Any:

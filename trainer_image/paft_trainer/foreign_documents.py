@@ -8,7 +8,7 @@ from paft_trainer.errors import StageError
 from paft_trainer.storage import ObjectMissing, ObjectStore
 
 MAXIMUM_BYTES = 32 * 1024 * 1024
-"""Of one document. The header of 200,000 tensors, and the index of as many, are smaller."""
+"""Of one document. The header of 150,000 tensors, and the index of as many, are smaller."""
 
 MAXIMUM_PARTS = 2_000_000
 """Brackets, commas and colons in one document, each of which may become an object of some 100 bytes in memory."""

@@ -9,7 +9,7 @@ from paft_trainer.storage import ObjectStore
 
 CHUNK_BYTES = 8 * 1024 * 1024
 FILES_AT_ONCE = 4
-"""Each holds two chunks. SHA-256 of one core is slower than most disks and networks."""
+"""Each holds up to three chunks, 96 MiB in all. SHA-256 of one core is slower than most disks and networks."""
 
 
 class ReadAhead:
@@ -21,7 +21,7 @@ class ReadAhead:
         self._reads = ThreadPoolExecutor(FILES_AT_ONCE, "paft-read")
 
     def chunks(self, uri: str, start: int, size: int) -> Iterator[bytes]:
-        """`size` bytes from `start`, in pieces of at most CHUNK_BYTES; two of them are in memory at a time."""
+        """`size` bytes from `start`, in pieces of at most CHUNK_BYTES; up to three are in memory at a time."""
         end = start + size
         pending = None
         while start < end:

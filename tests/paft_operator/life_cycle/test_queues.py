@@ -73,6 +73,25 @@ def test_an_arm_that_is_evicted_saves_and_goes_on_when_it_is_admitted_again(plac
     assert stage(job, "preference")["attempt"] == 1
 
 
+def test_an_arm_that_is_admitted_again_while_it_still_saves_goes_on_and_nothing_is_counted(place: Place) -> None:
+    queue = PlayedQueue(place.kubernetes, place.namespace)
+    place.play(play(600, save_seconds=3), "sft", 1)
+    place.create(_queued)
+    for stage_name in ("prepare", "sft", "preference"):
+        _admitted(place, queue, stage_name)
+    place.wait_for_progress("sft")
+    place.wait_for_stage("preference", "Succeeded")
+
+    queue.evict(place.name_of("sft"))
+    queue.admit(place.name_of("sft"))
+    place.play(play())
+    place.eventually(lambda: _admit_what_waits(place, queue), "nothing waits any more")
+    job = place.wait_for_phase("Succeeded")
+
+    assert stage(job, "sft")["failures"] == 0
+    assert stage(job, "preference")["attempt"] == 1
+
+
 def _admit_what_waits(place: Place, queue: PlayedQueue) -> bool:
     """Until all is over."""
     for job in place.kubernetes.list(JOB, place.namespace):

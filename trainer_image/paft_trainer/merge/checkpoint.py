@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
-from paft_trainer.merge.arithmetic import Arithmetic, Meeting
+from paft_trainer.merge.arithmetic import Arithmetic
 from paft_trainer.merge.base_hashes import BaseHashes
-from paft_trainer.merge.interference import Outcome, TensorFigures
+from paft_trainer.merge.interference import TensorFigures
 from paft_trainer.merge.method import Method, TensorArms
 from paft_trainer.merge.model_survey import ModelSurvey, questions_about_model
 from paft_trainer.merge.output import OutputFolder
@@ -116,7 +116,8 @@ class CheckpointWriter:
         if self.hashes is not None:
             self.hashes.end(tensor.entry.name)
         work = parts[0].work if parts else None
-        return [] if work is None else [work.figures(index, *_sums(parts, index)) for index in range(len(writers))]
+        merged = [part.merged for part in parts if part.merged is not None]
+        return [] if work is None else [work.figures(index, merged) for index in range(len(writers))]
 
     def _hashes_of(self, shard: Shard) -> dict[str, str]:
         if self.hashes is None:
@@ -238,14 +239,6 @@ class Part:
         """Its figures."""
         figures = None if self.merged is None else replace(self.merged, contents=())
         return replace(self, base=b"", merged=figures)
-
-
-def _sums(parts: Sequence[Part], index: int) -> tuple[Meeting, Outcome]:
-    merged = [part.merged for part in parts if part.merged is not None]
-    meeting, outcome = merged[0].meeting, merged[0].outcomes[index]
-    for one in merged[1:]:
-        meeting, outcome = meeting + one.meeting, outcome + one.outcomes[index]
-    return meeting, outcome
 
 
 def _merged(work: TensorWork, rows: Rows, reading: "Future[bytes]") -> Part:

@@ -1,8 +1,9 @@
 """How the two deltas meet and what merging leaves of them: figures by tensor, layer and model, and warnings."""
 
 import math
+from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from paft_api.spec.merge_methods import MergeMethod
@@ -17,6 +18,22 @@ FAR_APART = 30.0
 NOWHERE = Meeting(first=0, second=0, both=0, opposed=0)
 
 
+@dataclass(kw_only=True, slots=True)
+class RowsOutcome:
+    """What one merge made of some rows. `squares`: of each row, the squared length of its merged delta; they are added
+    up all at once, so that no figure depends on how rows were grouped."""
+
+    zero: int = 0
+    unchanged: int = 0
+    squares: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def take(self, added: Added, squares: Sequence[float]) -> None:
+        """Take up the rows that come next."""
+        self.zero += added.zero
+        self.unchanged += added.unchanged
+        self.squares.extend(squares)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """What one merge made of some entries. `zero`: entries whose merged delta is 0. `unchanged`: entries that have the
@@ -27,9 +44,13 @@ class Outcome:
     square: float
 
     @classmethod
-    def of(cls, added: Added, squares: Sequence[float]) -> "Outcome":
-        """Of some rows. `squares`: of each."""
-        return cls(zero=added.zero, unchanged=added.unchanged, square=math.fsum(squares))
+    def of(cls, parts: Sequence[RowsOutcome]) -> "Outcome":
+        """Of all rows of a tensor."""
+        return cls(
+            zero=sum(part.zero for part in parts),
+            unchanged=sum(part.unchanged for part in parts),
+            square=math.fsum(square for part in parts for square in part.squares),
+        )
 
     def __add__(self, other: "Outcome") -> "Outcome":
         return Outcome(

@@ -27,7 +27,8 @@ class Threshold:
     `factor`: the entries are multiplied with it first. `in_model`: among all tensors together, whose factors follow one
     rule of this name; None for one tensor alone.
 
-    Answered with (magnitude,): infinite where nothing stays, and 0 for the last of all entries.
+    Answered with (magnitude,): infinite where nothing stays or, with `is_upper`, nothing goes; 0 for the last of all
+    entries.
     """
 
     stream: Stream

@@ -180,7 +180,9 @@ def trivial(threshold: Threshold, entries: int, absent: Collection[Stream]) -> f
     """The answer that needs no look; None where one is needed."""
     if threshold.kept == 0:
         return NOTHING
-    keeps_all = threshold.rank(entries) >= entries and not threshold.of_nonzero
+    if threshold.is_upper:
+        return NOTHING if threshold.rank(entries) == 1 or threshold.stream in absent else None
+    keeps_all = threshold.kept == 1 or (threshold.rank(entries) >= entries and not threshold.of_nonzero)
     return EVERYTHING if keeps_all or threshold.stream in absent else None
 
 

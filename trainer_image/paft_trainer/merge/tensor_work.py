@@ -9,7 +9,7 @@ import numpy as np
 
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.merge.arithmetic import Arithmetic, Delta, Meeting
-from paft_trainer.merge.interference import NOWHERE, Outcome, TensorFigures
+from paft_trainer.merge.interference import NOWHERE, Outcome, RowsOutcome, TensorFigures
 from paft_trainer.merge.method import Method, TensorArms
 from paft_trainer.merge.questions import Answers, Question, Stream, WholeWeights
 from paft_trainer.merge.rows import BLOCK_ELEMENTS, Rows
@@ -27,7 +27,7 @@ class MergedRows:
     """Some rows of a tensor, merged. `contents`, `outcomes`: of each merge."""
 
     contents: tuple[memoryview, ...]
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[RowsOutcome, ...]
     meeting: Meeting
 
 
@@ -108,7 +108,7 @@ class TensorWork:
         view = memoryview(content)
         meeting = NOWHERE
         contents = [memoryview(np.empty(len(content), np.uint8)) for _ in self._members]
-        outcomes: list[Outcome | None] = [None] * len(self._members)
+        outcomes = [RowsOutcome() for _ in self._members]
         for block in rows.cut(BLOCK_ELEMENTS):
             deltas = self._deltas(block)
             meeting += self._arithmetic.meet(*deltas)
@@ -119,12 +119,10 @@ class TensorWork:
                 added = self._arithmetic.add(base, self._dtype, merged, self._slice(contents[index], rows, block))
                 if added.not_finite:
                     raise _out_of_range(arms.name, self._dtype)
-                outcome = Outcome.of(added, self._arithmetic.product_sums(merged, merged))
-                before = outcomes[index]
-                outcomes[index] = outcome if before is None else before + outcome
+                outcomes[index].take(added, self._arithmetic.product_sums(merged, merged))
         return MergedRows(
             contents=tuple(contents),
-            outcomes=tuple(outcome for outcome in outcomes if outcome is not None),
+            outcomes=tuple(outcomes),
             meeting=meeting,
         )
 
@@ -136,11 +134,15 @@ class TensorWork:
             for asked, known in zip(self._asked, self._known, strict=True)
         ]
 
-    def figures(self, index: int, meeting: Meeting, outcome: Outcome) -> TensorFigures:
-        """Figures of one merge once all rows are merged."""
+    def figures(self, index: int, parts: Sequence[MergedRows]) -> TensorFigures:
+        """Figures of one merge. `parts`: all rows."""
         arms = self._members[index][1]
         return TensorFigures(
-            name=arms.name, entries=self.entries, lengths=arms.lengths, meeting=meeting, outcome=outcome
+            name=arms.name,
+            entries=self.entries,
+            lengths=arms.lengths,
+            meeting=sum((part.meeting for part in parts), NOWHERE),
+            outcome=Outcome.of([part.outcomes[index] for part in parts]),
         )
 
     def _learn(self, *, before: Look | None) -> None:

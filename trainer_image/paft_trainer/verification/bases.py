@@ -37,11 +37,11 @@ def verify_base(
         raise _nothing_known(listing.uri, artifacts_uri)
     problems = [] if known is None else _differences(listing, known, found)
     if refusal is not None and not problems:
-        problems.append(Problem(file="", kind=ProblemKind.FORMAT, message=refusal.message, remedy=refusal.remedy))
+        problems.append(Problem(file=".", kind=ProblemKind.FORMAT, message=refusal.message, remedy=refusal.remedy))
     wanted = expected_digest if expected_digest is not None else None if known is None else known.digest
     if current is not None and current.digest != wanted and not problems:
         message = f"the base has the digest {current.digest}, but {wanted} is wanted"
-        problems.append(Problem(file="", kind=ProblemKind.DIGEST, message=message, remedy=REMEDIES["base"]))
+        problems.append(Problem(file=".", kind=ProblemKind.DIGEST, message=message, remedy=REMEDIES["base"]))
     return VerifiedFolder(
         uri=listing.uri,
         kind="base",

@@ -36,9 +36,7 @@ class Sce:
         """See Method."""
         (low,) = answers[self._selection]
         first, second = deltas if low == 0 else arithmetic.keep_far(*deltas, low=low)
-        squares = answers[SelectedSquares(selection=self._selection)]
-        total = sum(squares)
-        one, other = (square / total for square in squares) if total > 0 else (0.5, 0.5)
+        one, other = self._shares(tensor, answers[SelectedSquares(selection=self._selection)])
         factor = self.options.lambda_
         rule = Election(
             votes=(1.0, 1.0),
@@ -47,6 +45,14 @@ class Sce:
             balance_is_positive=self.options.is_mergekit,
         )
         return arithmetic.elect(first, second, rule)
+
+    def _shares(self, tensor: TensorArms, squares: tuple[float, ...]) -> tuple[float, float]:
+        """Weights of the arms. mergekit takes them as equal where the mean of all squares is below 1e-6."""
+        total = sum(squares)
+        least = 1e-6 * tensor.rows.height * tensor.rows.columns if self.options.is_mergekit else 0.0
+        if total == 0 or total < least:
+            return 0.5, 0.5
+        return squares[0] / total, squares[1] / total
 
     @property
     def _selection(self) -> Threshold:

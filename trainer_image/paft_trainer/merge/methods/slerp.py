@@ -65,6 +65,6 @@ class Slerp:
         merged = arithmetic.weighted_sum(
             *deltas, (one * tensor.balance[0] * factor, other * tensor.balance[1] * factor)
         )
-        if base is None or one + other == 1:
+        if base is None or not self.takes_whole_weights or one + other == 1:
             return merged
         return arithmetic.weighted_sum(merged, base, (1.0, (one + other - 1.0) * factor))
