@@ -17,12 +17,20 @@ import argparse
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.measurements import Measurement, goal_table, open_console, write_measurements
 from benchmarks.merge_load.machine import describe_disk, describe_processor
 from benchmarks.merge_load.measured_run import Cost, python_module, run_measured
-from benchmarks.merge_load.measuring import count_bytes, measure_copy, measure_merge, measure_mergekit, measure_peft
+from benchmarks.merge_load.measuring import (
+    count_bytes,
+    measure_copy,
+    measure_merge,
+    measure_mergekit,
+    measure_peft,
+    measure_uncompiled,
+)
 from benchmarks.merge_load.ours import OTHERS, SWEEP, TIES, WITH_GOALS
 from benchmarks.merge_load.peers import MergekitCache
 from benchmarks.merge_load.places import Place, file_place, s3_place
@@ -98,6 +106,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> list[Measurement]:
     with file_place(models, folder) as files:
         rows += measure_place(files, folder, runs, starts)
         goals += byte_goals(TIES.name, files.name, count_bytes(TIES, files, folder, starts[TIES.name]), weight_bytes)
+        rows.append(measure_uncompiled(TIES, files, folder, starts[TIES.name]))
         if not arguments.without_tools:
             rows += measure_tools(models, files, folder, is_quick=arguments.quick)
     with s3_place(models, folder / "s3") as s3:
@@ -131,11 +140,11 @@ def measure_starts(folder: Path) -> list[Row]:
 
 
 def measure_place(place: Place, folder: Path, runs: int, starts: dict[str, Cost]) -> list[Row]:
-    """The copy and every merge. The first one, which also reads the base to know its digest, has a row of its own."""
+    """The copy and every merge. The first one, of a base that nobody has read before, has a row of its own."""
     first = measure_merge(TIES, place, folder, 1, starts[TIES.name])
     return [
         measure_copy(place, folder, runs),
-        Row(program=f"{TIES.name}, base not known yet", place=place.name, costs=first.costs, start=first.start),
+        replace(first, program=f"{TIES.name}, base not known yet"),
         *(measure_merge(merge, place, folder, runs, starts[merge.name]) for merge in (*WITH_GOALS, *OTHERS)),
         measure_merge(SWEEP, place, folder, 1, starts[SWEEP.name]),
     ]

@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -37,9 +38,20 @@ def measure_merge(merge: Merge, place: Place, folder: Path, runs: int, start: Co
     )
 
 
+def measure_uncompiled(merge: Merge, place: Place, folder: Path, start: Cost) -> Row:
+    """Ours where no kernel was compiled before, as in a pod without a cache; once."""
+    environment = {**place.environment, "NUMBA_CACHE_DIR": str(folder / f"kernels-{uuid.uuid4().hex}")}
+    row = measure_merge(merge, replace(place, environment=environment), folder, 1, start)
+    return replace(row, program=f"{merge.name}, nothing compiled yet")
+
+
 def count_bytes(merge: Merge, place: Place, folder: Path, start: Cost) -> ByteCounts:
-    """Bytes of one merge by object. Raises MeasuringFailed where files were read or written past the store."""
+    """Bytes of one merge by object, of a base that nobody has read yet.
+
+    Raises MeasuringFailed where files were read or written past the store.
+    """
     attempt = _new_attempt(folder)
+    place = replace(place, artifacts=f"{place.artifacts}{attempt.name}/")
     counts_file = attempt / "counts.json"
     print(f"{place.name}: {merge.name}, bytes counted", flush=True)
     place.warm()

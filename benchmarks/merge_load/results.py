@@ -199,6 +199,7 @@ def conditions(cores: int, processor: str, disk: str, start: Cost) -> str:
     """What the figures hold for. `start`: of a merge of next to nothing."""
     return (
         f"{cores} cores of {processor}, {disk}. Fresh processes; what they read is in the page cache, what they write "
-        f"is flushed to the disk. The base's digest is known, as after prepare. A merge of next to nothing takes "
-        f"{start.wall_seconds:.1f} s. Read and written: by system calls on files, not through sockets and memory maps."
+        f"is flushed to the disk. The base's digest is known, as after prepare, and kernels are compiled. A merge of "
+        f"next to nothing takes {start.wall_seconds:.1f} s. Read and written: by system calls on files, not through "
+        "sockets and memory maps."
     )
