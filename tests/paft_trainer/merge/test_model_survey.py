@@ -22,6 +22,23 @@ TENSORS = st.lists(
 SHARES = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.floats(0, 1))
 
 
+Piece = tuple[list[Threshold], tuple[np.ndarray, np.ndarray]]
+
+
+def look_twice(survey: ModelSurvey, pieces: list[Piece]) -> None:
+    """Both looks; every two pieces are counted together, as the blocks of a chunk are."""
+    for count, learn, end in (
+        (survey.count_upper_bits, survey.learn_upper_bits, survey.locate),
+        (survey.count_lower_bits, survey.learn_lower_bits, survey.finish),
+    ):
+        for start in range(0, len(pieces), 2):
+            counts = {}
+            for questions, deltas in pieces[start : start + 2]:
+                count(questions, deltas, CpuArithmetic(), counts)
+            learn(counts)
+        end()
+
+
 @given(TENSORS, SHARES, SHARES, st.integers(1, 30), st.data())
 def test_thresholds_are_exact_among_all_tensors(
     tensors: list[np.ndarray], kept: float, removed: float, part: int, data: st.DataObject
@@ -46,12 +63,7 @@ def test_thresholds_are_exact_among_all_tensors(
         for questions, tensor in zip(asked, tensors, strict=True)
         for start in range(0, tensor.shape[2], part)
     ]
-    for questions, deltas in pieces:
-        survey.learn_upper_bits(survey.count_upper_bits(questions, deltas, CpuArithmetic()))
-    survey.locate()
-    for questions, deltas in pieces:
-        survey.learn_lower_bits(survey.count_lower_bits(questions, deltas, CpuArithmetic()))
-    survey.finish()
+    look_twice(survey, pieces)
 
     for arm, stream in enumerate((Stream.FIRST, Stream.SECOND)):
         with np.errstate(over="ignore"):
@@ -65,8 +77,8 @@ def test_thresholds_are_exact_among_all_tensors(
         for questions in asked:
             for question, (answer,) in survey.answers(questions).items():
                 if question.stream is stream:
-                    last = in_order[gone if question.is_upper else gone + number - 1]
-                    assert answer == (float(last) if number else math.inf)
+                    place = gone if question.is_upper else gone + number - 1
+                    assert answer == (float(in_order[place]) if number else math.inf)
 
 
 def test_rules_for_factors_are_told_apart() -> None:
@@ -77,8 +89,5 @@ def test_rules_for_factors_are_told_apart() -> None:
     )
     survey = ModelSurvey([one, other], entries={Stream.FIRST: 4})
     deltas = (np.array([[1.0, -2.0, 3.0, 4.0]], np.float32),) * 2
-    survey.learn_upper_bits(survey.count_upper_bits([one, other], deltas, CpuArithmetic()))
-    survey.locate()
-    survey.learn_lower_bits(survey.count_lower_bits([one, other], deltas, CpuArithmetic()))
-    survey.finish()
+    look_twice(survey, [([one, other], deltas)])
     assert survey.answers([one, other]) == {one: (3.0,), other: (6.0,)}

@@ -35,14 +35,35 @@ SHARES = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.floats(0, 1))
 HEIGHTS = st.integers(1, 6)
 
 
+SAMPLES = {
+    "all entries": lambda pair: pair,
+    "a few": lambda pair: pair[:, ::2, ::2],
+    "all wrong": lambda pair: pair * np.float32(2.0**-6) + np.float32(2.0**-100),
+    "only zeros": lambda pair: pair * np.float32(0),
+    "none": lambda pair: None,
+}
+"""What guesses are made from; no answer may depend on it."""
+
+
 def answered(
-    questions: list[Question], pair: Matrix, *, height: int = 1, base: Matrix | None = None, backwards: bool = False
+    questions: list[Question],
+    pair: Matrix,
+    *,
+    height: int = 1,
+    base: Matrix | None = None,
+    backwards: bool = False,
+    sample: str = "all entries",
 ) -> dict[Question, tuple[float, ...]]:
     """All looks, `height` rows at a time."""
     survey = Survey(questions, entries=pair[0].size)
+    sampled = SAMPLES[sample](pair)
+    if sampled is not None and survey.wants_sample:
+        survey.take_sample((sampled[0], sampled[1]), CpuArithmetic())
     rows = [*Rows(start=0, stop=pair.shape[1], columns=pair.shape[2]).cut(height * pair.shape[2])]
     for look in survey.looks:
         seen = Seen()
+        if not survey.is_needed(look):
+            continue
         for part in reversed(rows) if backwards else rows:
             here = slice(part.start, part.stop)
             survey.look(
@@ -62,15 +83,23 @@ def stream(name: Stream, pair: Matrix) -> Matrix:
         return {Stream.FIRST: pair[0], Stream.SECOND: pair[1], Stream.DISTANCE: pair[0] - pair[1]}[name]
 
 
-@given(ANY_PAIRS, SHARES, SHARES, st.sampled_from(Stream), st.sampled_from([1.0, 0.5, -2.0]), HEIGHTS)
-def test_thresholds_are_exact(
-    pair: Matrix, kept: float, removed: float, name: Stream, factor: float, height: int
+@given(
+    ANY_PAIRS,
+    SHARES,
+    SHARES,
+    st.sampled_from(Stream),
+    st.sampled_from([1.0, 0.5, -2.0]),
+    HEIGHTS,
+    st.sampled_from(sorted(SAMPLES)),
+)
+def test_thresholds_are_exact_whatever_was_guessed(
+    pair: Matrix, kept: float, removed: float, name: Stream, factor: float, height: int, sample: str
 ) -> None:
     low, high = (
         Threshold(stream=name, kept=kept, removed=removed, is_upper=is_upper, factor=factor)
         for is_upper in (False, True)
     )
-    answers = answered([low, high], pair, height=height)
+    answers = answered([low, high], pair, height=height, sample=sample)
     with np.errstate(over="ignore"):
         in_order = np.sort(np.abs(stream(name, pair) * np.float32(factor)), axis=None)[::-1]
     entries = in_order.size
@@ -84,11 +113,11 @@ def test_thresholds_are_exact(
     assert answers[high] == ((math.inf,) if gone == 0 else (float(in_order[gone]),))
 
 
-@given(MODEST_PAIRS, SHARES)
-def test_shares_may_be_of_what_is_not_0(pair: Matrix, kept: float) -> None:
+@given(MODEST_PAIRS, SHARES, st.sampled_from(sorted(SAMPLES)))
+def test_shares_may_be_of_what_is_not_0(pair: Matrix, kept: float, sample: str) -> None:
     pair = np.where(np.abs(pair) < 1e-3, np.float32(0), pair)
     threshold = Threshold(stream=Stream.FIRST, kept=kept, of_nonzero=True)
-    (answer,) = answered([threshold], pair)[threshold]
+    (answer,) = answered([threshold], pair, sample=sample)[threshold]
     in_order = np.sort(np.abs(pair[0]), axis=None)[::-1]
     number = int(kept * np.count_nonzero(pair[0]))
     wanted = 0.0 if kept == 1 else float(in_order[number - 1]) if number else math.inf
@@ -125,17 +154,30 @@ def test_sums_are_those_of_numpy_and_do_not_depend_on_parts(pair: Matrix, kept: 
     assert answers[whole] == pytest.approx(wanted, rel=1e-5, abs=1e-3)
 
 
+def test_a_good_guess_saves_the_looks_after_it() -> None:
+    pair = np.random.default_rng(0).standard_normal((2, 40, 50)).astype(np.float32)
+    threshold = Threshold(stream=Stream.FIRST, kept=0.5)
+    survey = Survey([threshold], entries=pair[0].size)
+    survey.take_sample((pair[0], pair[1]), CpuArithmetic())
+    seen = Seen()
+    survey.look(Look.GUESSES_AND_SUMS, Rows(start=0, stop=40, columns=50), tuple(pair), CpuArithmetic(), None, seen)
+    survey.learn(Look.GUESSES_AND_SUMS, seen)
+    assert not survey.is_needed(Look.UPPER_BITS)
+    assert not survey.is_needed(Look.LOWER_BITS)
+    assert sum(len(part.values) for part in seen.between[threshold]) < 0.05 * pair[0].size
+
+
 @pytest.mark.parametrize(
     ("question", "looks"),
     [
-        (Threshold(stream=Stream.FIRST, kept=0.5), [Look.UPPER_BITS_AND_SUMS, Look.LOWER_BITS]),
+        (Threshold(stream=Stream.FIRST, kept=0.5), [Look.GUESSES_AND_SUMS, Look.UPPER_BITS, Look.LOWER_BITS]),
         (Threshold(stream=Stream.FIRST, kept=0.0), []),
         (Threshold(stream=Stream.FIRST, kept=1.0), []),
         (Threshold(stream=Stream.FIRST, kept=0.5, is_upper=True), []),
         (Threshold(stream=Stream.SECOND, kept=0.5), []),  # of an arm that does not adapt the module
-        (DroppedSums(stream=Stream.FIRST, key=0, density=0.5, epsilon=None), [Look.UPPER_BITS_AND_SUMS]),
+        (DroppedSums(stream=Stream.FIRST, key=0, density=0.5, epsilon=None), [Look.GUESSES_AND_SUMS]),
         (SelectedSquares(selection=Threshold(stream=Stream.FIRST, kept=1.0)), [Look.SELECTION]),
-        (WholeWeights(factors=(1.0, 1.0)), [Look.UPPER_BITS_AND_SUMS]),
+        (WholeWeights(factors=(1.0, 1.0)), [Look.GUESSES_AND_SUMS]),
     ],
 )
 def test_no_tensor_is_looked_at_for_nothing(question: Question, looks: list[Look]) -> None:

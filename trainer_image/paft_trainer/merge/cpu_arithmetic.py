@@ -80,7 +80,8 @@ class CpuArithmetic:
 
     def magnitudes(self, delta: Array, *, factor: float) -> Magnitudes:
         """See Arithmetic."""
-        return np.abs(_flat(delta) * np.float32(factor))
+        with np.errstate(over="ignore"):
+            return np.abs(_flat(delta) * np.float32(factor))
 
     def between(self, delta: Array, *, factor: float, low: float, high: float) -> Between:
         """See Arithmetic."""

@@ -60,7 +60,7 @@ def guess(threshold: Threshold, sample: Magnitudes) -> Bounds:
     margin = math.ceil(MARGIN * entries)
     low, high = place - margin, place + margin
     upper = float(sample[high]) if high < entries else math.inf
-    if upper == 0:
+    if entries == 0 or upper == 0:
         return NOWHERE
     return Bounds(low=max(float(sample[low]), SMALLEST) if low >= 0 else SMALLEST, high=upper)
 

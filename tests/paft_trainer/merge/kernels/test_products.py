@@ -11,7 +11,9 @@ from paft_trainer.merge.kernels.products import delta_rows, gram
 Matrix = np.ndarray
 
 FLOATS = st.one_of(
-    st.sampled_from([0.0, 0.0, 0.0, -0.0, 2.0**-100, -(2.0**40)]), st.floats(-8, 8, width=32), st.floats(-(2.0**-10), 2.0**-10, width=32)
+    st.sampled_from([0.0, 0.0, 0.0, -0.0, 2.0**-100, -(2.0**40)]),
+    st.floats(-8, 8, width=32),
+    st.floats(-(2.0**-10), 2.0**-10, width=32),
 )
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as numpy_strategies
 
+from paft_trainer.merge.arithmetic import Added
 from paft_trainer.merge.cpu_arithmetic import CpuArithmetic
 from paft_trainer.merge.kernels import rounding
 from paft_trainer.merge.rows import Rows
@@ -22,9 +23,10 @@ def as_torch(bits: np.ndarray, dtype: str) -> torch.Tensor:
     return torch.from_numpy(bits.view(np.int16 if bits.dtype == np.uint16 else np.int32).copy()).view(DTYPES[dtype])
 
 
-def added(bits: np.ndarray, delta: np.ndarray, dtype: str) -> np.ndarray:
-    found = CpuArithmetic().add(bits.tobytes(), dtype, delta.reshape(1, -1))
-    return np.frombuffer(found.content, bits.dtype)
+def added(bits: np.ndarray, delta: np.ndarray, dtype: str) -> tuple[np.ndarray, Added]:
+    merged = np.empty_like(bits)
+    found = CpuArithmetic().add(bits.tobytes(), dtype, delta.reshape(1, -1), merged.data.cast("B"))
+    return merged, found
 
 
 def by_torch(bits: np.ndarray, delta: np.ndarray, dtype: str) -> np.ndarray:
@@ -34,7 +36,7 @@ def by_torch(bits: np.ndarray, delta: np.ndarray, dtype: str) -> np.ndarray:
 
 def assert_as_torch(bits: np.ndarray, delta: np.ndarray, dtype: str) -> None:
     """Equal bits; NaN may be any NaN."""
-    ours, theirs = added(bits, delta, dtype), by_torch(bits, delta, dtype)
+    ours, theirs = added(bits, delta, dtype)[0], by_torch(bits, delta, dtype)
     both_nan = torch.isnan(as_torch(ours, dtype)).numpy() & torch.isnan(as_torch(theirs, dtype)).numpy()
     keeps = delta == 0
     assert (ours == theirs)[~both_nan & ~keeps].all()
@@ -88,7 +90,7 @@ def test_every_number_is_decoded_as_torch_does(dtype: str) -> None:
 @pytest.mark.parametrize("dtype", HALVES)
 def test_without_a_delta_every_number_keeps_its_bits(dtype: str) -> None:
     for zero in (0.0, -0.0):
-        assert np.array_equal(added(ALL_BITS, np.full(1 << 16, zero, np.float32), dtype), ALL_BITS)
+        assert np.array_equal(added(ALL_BITS, np.full(1 << 16, zero, np.float32), dtype)[0], ALL_BITS)
 
 
 @given(st.lists(FP32, min_size=1, max_size=50))
@@ -114,8 +116,9 @@ def test_fp16_of_any_fp32_number_is_torchs(values: list[np.float32]) -> None:
     ],
 )
 def test_figures_of_one_entry(dtype: str, base: float, delta: float, figures: tuple[int, int, int]) -> None:
-    content = torch.tensor([base], dtype=torch.float64).to(DTYPES[dtype]).view(torch.uint8).numpy().tobytes()
-    found = CpuArithmetic().add(content, dtype, np.array([[delta]], np.float32))
+    content = torch.tensor([base], dtype=torch.float64).to(DTYPES[dtype]).view(torch.uint8).numpy()
+    bits = content.view(np.uint32 if dtype == "F32" else np.uint16)
+    _, found = added(bits, np.array([delta], np.float32), dtype)
     assert (found.zero, found.unchanged, found.not_finite) == figures
 
 
@@ -126,8 +129,7 @@ def test_figures_are_counts(dtype: str) -> None:
         np.uint32 if dtype == "F32" else np.uint16
     )
     delta = (generator.standard_normal(5000) * generator.choice([0.0, 1e-6, 1.0, 1e5], 5000)).astype(np.float32)
-    found = CpuArithmetic().add(bits.tobytes(), dtype, delta.reshape(1, -1))
-    merged = np.frombuffer(found.content, bits.dtype)
+    merged, found = added(bits, delta, dtype)
     left = torch.isfinite(as_torch(bits, dtype)) & ~torch.isfinite(as_torch(merged, dtype))
     assert found.zero == int((delta == 0).sum())
     assert found.unchanged == int((merged == bits).sum())
