@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,11 @@ def merge_run_spec(
     chat_template: str | None = None,
     digests: Mapping[str, str] | None = None,
     endpoint: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    candidates: Sequence[Mapping[str, Any]] = (),
 ) -> RunSpec:
-    """One attempt at a merge. Folders are URIs; `digests`: of the adapters, by arm."""
+    """One attempt at a merge. Folders are URIs; `digests`: of the adapters, by arm; `options`: more of spec.merge, and
+    each of `candidates`, by their names in documents."""
     expected = digests or {}
     document = {
         "identity": {
@@ -67,7 +70,9 @@ def merge_run_spec(
                 "density": density,
                 "seed": seed,
                 "output": {"uri": output, "maxShardSize": max_shard_size},
-            },
+                "candidates": list(candidates),
+            }
+            | dict(options or {}),
             "sft": {"uri": sft, "digest": expected.get("sft")},
             "preference": {"uri": preference, "digest": expected.get("preference")},
         },

@@ -14,6 +14,7 @@ from paft_trainer.merge.rows import Rows
 
 Delta = Any
 Counts = np.ndarray[tuple[int], np.dtype[np.int64]]
+Magnitudes = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 UPPER_BINS = 1 << 15
 LOWER_BINS = 1 << 16
@@ -65,6 +66,15 @@ class Meeting:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Between:
+    """Magnitudes that lie between two bounds, fp32 in no order; how many lie above, and how many are not 0."""
+
+    values: Magnitudes
+    above: int
+    nonzero: int
+
+
 class Arithmetic(Protocol):
     """What merging is made of."""
 
@@ -94,6 +104,12 @@ class Arithmetic(Protocol):
 
     def distance(self, first: Delta, second: Delta) -> Delta:
         """|first − second|."""
+
+    def magnitudes(self, delta: Delta, *, factor: float) -> Magnitudes:
+        """|delta·factor| of all entries."""
+
+    def between(self, delta: Delta, *, factor: float, low: float, high: float) -> Between:
+        """Entries of |delta·factor| in [low, high], and how many lie above or are not 0."""
 
     def count_upper_bits(self, delta: Delta, counts: Counts, *, factor: float) -> None:
         """Add entries of |delta·factor| to `counts`, int64 [32768], by the upper 16 of their 32 bits."""

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 WAITING_CHUNKS = 4
-"""Chunks that may wait to be hashed."""
+"""Chunks, and ends of tensors, that may wait to be hashed."""
 
 
 class BaseHashes:
@@ -29,18 +29,21 @@ class BaseHashes:
 
     def update(self, chunk: bytes | memoryview) -> None:
         """The next bytes of a tensor."""
+        self._wait_for(WAITING_CHUNKS - 1)
         self._waiting.append(self._thread.submit(self._current.update, chunk))
-        if len(self._waiting) > WAITING_CHUNKS:
-            self._waiting.popleft().result()
 
     def end(self, name: str) -> None:
         """It was the last of this tensor."""
+        self._wait_for(WAITING_CHUNKS - 1)
         self._waiting.append(self._thread.submit(self._end, name, self._current))
         self._current = hashlib.sha256()
 
     def wait(self) -> None:
         """Until everything is hashed."""
-        while self._waiting:
+        self._wait_for(0)
+
+    def _wait_for(self, left: int) -> None:
+        while len(self._waiting) > left:
             self._waiting.popleft().result()
 
     def _end(self, name: str, digest: "hashlib._Hash") -> None:

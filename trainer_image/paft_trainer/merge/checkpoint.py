@@ -70,6 +70,8 @@ class CheckpointWriter:
             for shard in shards:
                 fusion.figures |= fusion.output.figures_of(shard.name)
         wanted = [shard for shard in shards if missing[shard.name]]
+        if not wanted:
+            return
         ahead = max(2 * self.workers, CHUNKS_IN_FLIGHT // (1 + len(fusions)))
         with ExitStack() as open_until_the_end:
             writers = [open_until_the_end.enter_context(WriteBehind(self.store)) for _ in fusions]
@@ -210,17 +212,16 @@ class CheckpointWriter:
                 )
                 for tensor, rows in work
             ):
-                for part in found:
-                    learn(part)
+                learn(found)
             end()
         return lambda fusion, arms: survey.answers(fusion.method.questions(arms))
 
     def _look_at_rows(self, count, questions, arms: TensorArms, rows: Rows):
-        parts = []
+        counts = {}
         for block in rows.cut(BLOCK_ELEMENTS):
             first, second = (self.arithmetic.delta(factors, block) for factors in arms.factors)
-            parts.append(count(questions, (first, second), self.arithmetic))
-        return parts
+            count(questions, (first, second), self.arithmetic, counts)
+        return counts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

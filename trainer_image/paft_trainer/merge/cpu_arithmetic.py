@@ -3,7 +3,7 @@
 import numpy as np
 
 from paft_trainer.adapters import Factors
-from paft_trainer.merge.arithmetic import Added, Counts, Election, Meeting
+from paft_trainer.merge.arithmetic import Added, Between, Counts, Election, Magnitudes, Meeting
 from paft_trainer.merge.kernels import combining, measuring, products, rounding, sparsifying
 from paft_trainer.merge.masks import draw_threshold
 from paft_trainer.merge.rows import Rows
@@ -77,6 +77,18 @@ class CpuArithmetic:
         out = np.empty_like(first)
         measuring.distances(_flat(first), _flat(second), _flat(out))
         return out
+
+    def magnitudes(self, delta: Array, *, factor: float) -> Magnitudes:
+        """See Arithmetic."""
+        with np.errstate(over="ignore"):
+            return np.abs(_flat(delta) * np.float32(factor))
+
+    def between(self, delta: Array, *, factor: float, low: float, high: float) -> Between:
+        """See Arithmetic."""
+        values = np.empty(delta.size + 1, np.float32)
+        bounds = np.float32(factor), np.float32(low), np.float32(high)
+        above, nonzero, found = measuring.collect_between(_flat(delta), *bounds, values)
+        return Between(values=values[:found].copy(), above=above, nonzero=nonzero)
 
     def count_upper_bits(self, delta: Array, counts: Counts, *, factor: float) -> None:
         """See Arithmetic."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from paft_api.spec.merge_options import MergeOptions
 from paft_trainer.merge.arithmetic import Arithmetic, Delta
-from paft_trainer.merge.masks import mask_key
+from paft_trainer.merge.masks import draw_threshold, mask_key
 from paft_trainer.merge.method import ARMS, TensorArms
 from paft_trainer.merge.questions import Answers, DroppedSums
 from paft_trainer.merge.rows import Rows
@@ -23,8 +23,10 @@ class Dropping:
     @classmethod
     def of(cls, options: MergeOptions, *, by_rank: bool = False) -> "Dropping":
         """As the options say."""
+        density = options.resolved_density
         return cls(
-            density=options.resolved_density,
+            # Below 2^-33 no entry is ever drawn.
+            density=density if draw_threshold(density) > 0 else 0.0,
             seed=options.resolved_seed,
             rescale=str(options.resolved()["rescale"]),
             epsilon=options.resolved_epsilon if by_rank else None,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from paft_api.spec.merge_methods import MergeMethod
+from paft_api.spec.merge_methods import HAS_ITS_OWN_WEIGHTS, ONE_ARM, MergeMethod
 from paft_api.spec.merge_options import MergeOptions
 from paft_trainer.merge.arithmetic import Added, Meeting
 from paft_trainer.merge.lengths import Lengths, sum_of
@@ -120,7 +120,7 @@ def interference_report(options: MergeOptions, figures: Sequence[TensorFigures])
 
 def warnings_of(options: MergeOptions, figures: Sequence[TensorFigures]) -> list[str]:
     """What people who look at the merge should know."""
-    found = [*_nothing_to_trim(options, figures), *_one_arm_rules(figures), *_arc_is_a_line(options, figures)]
+    found = [*_nothing_to_trim(options, figures), *_one_arm_rules(options, figures), *_arc_is_a_line(options, figures)]
     together = _together(figures)
     changed = together.entries - together.outcome.zero
     lost = together.outcome.unchanged - together.outcome.zero
@@ -135,9 +135,13 @@ def warnings_of(options: MergeOptions, figures: Sequence[TensorFigures]) -> list
 def _nothing_to_trim(options: MergeOptions, figures: Sequence[TensorFigures]) -> Iterable[str]:
     if options.method is not MergeMethod.TIES:
         return
-    together = _together(figures)
-    for arm, present in (("sft", together.meeting.first), ("preference", together.meeting.second)):
-        share = present / together.entries if together.entries else 0.0
+    sft = _together([one for one in figures if one.lengths.first > 0])
+    preference = _together([one for one in figures if one.lengths.second > 0])
+    for arm, present, entries in (
+        ("sft", sft.meeting.first, sft.entries),
+        ("preference", preference.meeting.second, preference.entries),
+    ):
+        share = present / entries if entries else 0.0
         if 0 < share <= options.resolved_density:
             yield (
                 f"density {options.resolved_density} is above the {arm} delta's own density of {share:.3f}: trimming "
@@ -145,16 +149,21 @@ def _nothing_to_trim(options: MergeOptions, figures: Sequence[TensorFigures]) ->
             )
 
 
-def _one_arm_rules(figures: Sequence[TensorFigures]) -> Iterable[str]:
+def _one_arm_rules(options: MergeOptions, figures: Sequence[TensorFigures]) -> Iterable[str]:
+    if options.method in ONE_ARM:
+        return
     first, second = _together(figures).lengths.lengths
     longer, shorter = max(first, second), min(first, second)
-    if shorter == 0:
+    if longer == 0:
+        yield "both deltas are 0: the merge is the base"
+    elif shorter == 0:
         yield f"the {'sft' if first == 0 else 'preference'} delta is 0: the merge is of one arm alone"
-    elif longer / shorter >= FAR_APART:
+    elif longer / shorter >= FAR_APART and options.balance in (None, "None"):
         arm, other = ("sft", "preference") if first > second else ("preference", "sft")
+        remedy = "" if options.method in HAS_ITS_OWN_WEIGHTS else "; balance: Tensor or other weights may help"
         yield (
             f"the {arm} delta is {longer / shorter:.0f} times as long as the {other} delta, which has next to no part "
-            "in the merge; balance: Tensor or other weights may help"
+            f"in the merge{remedy}"
         )
 
 

@@ -49,5 +49,5 @@ class Method(Protocol):
         arithmetic: Arithmetic,
         base: Delta | None,
     ) -> Delta:
-        """The merged delta of some rows. `deltas`: of these rows. `base`: these rows in fp32 where it, or a merge beside it,
-        asked for WholeWeights."""
+        """The merged delta of some rows. `deltas`: of these rows. `base`: these rows in fp32 where this merge or one
+        beside it asked for WholeWeights."""

@@ -25,14 +25,17 @@ class ModelSurvey:
         self._answers: dict[Threshold, float] = {}
 
     def count_upper_bits(
-        self, questions: Iterable[Threshold], deltas: tuple[Delta, Delta], arithmetic: Arithmetic
-    ) -> dict[Group, Counts]:
-        """The first look at some rows of a tensor with these questions."""
-        counts: dict[Group, Counts] = {}
+        self,
+        questions: Iterable[Threshold],
+        deltas: tuple[Delta, Delta],
+        arithmetic: Arithmetic,
+        counts: dict[Group, Counts],
+    ) -> None:
+        """The first look at some rows of a tensor with these questions. `counts`: takes up what is found."""
         for group, factor in _factors(questions).items():
-            counts[group] = np.zeros(UPPER_BINS, np.int64)
+            if group not in counts:
+                counts[group] = np.zeros(UPPER_BINS, np.int64)
             arithmetic.count_upper_bits(stream_of(group[0], deltas, arithmetic), counts[group], factor=factor)
-        return counts
 
     def learn_upper_bits(self, counts: Mapping[Group, Counts]) -> None:
         """Take up what the first look has found in some rows."""
@@ -49,17 +52,20 @@ class ModelSurvey:
             self._lower[_group(threshold), self._bins[threshold][0]] = np.zeros(LOWER_BINS, np.int64)
 
     def count_lower_bits(
-        self, questions: Iterable[Threshold], deltas: tuple[Delta, Delta], arithmetic: Arithmetic
-    ) -> dict[tuple[Group, int], Counts]:
+        self,
+        questions: Iterable[Threshold],
+        deltas: tuple[Delta, Delta],
+        arithmetic: Arithmetic,
+        counts: dict[tuple[Group, int], Counts],
+    ) -> None:
         """The second look at some rows."""
         factors = _factors(questions)
-        counts: dict[tuple[Group, int], Counts] = {}
         for group, bin_ in self._lower:
             if group in factors:
-                counts[group, bin_] = np.zeros(LOWER_BINS, np.int64)
+                if (group, bin_) not in counts:
+                    counts[group, bin_] = np.zeros(LOWER_BINS, np.int64)
                 delta = stream_of(group[0], deltas, arithmetic)
                 arithmetic.count_lower_bits(delta, counts[group, bin_], factor=factors[group], bin_=bin_)
-        return counts
 
     def learn_lower_bits(self, counts: Mapping[tuple[Group, int], Counts]) -> None:
         """Take up what the second look has found in some rows."""

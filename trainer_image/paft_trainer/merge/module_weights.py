@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from paft_api.spec.merge_weights import ArmWeights, WeightAnchor
 
-_LAYER = re.compile(r"(?:^|\.)(\d+)\.")
+_LAYER = re.compile(r"(?:^|\.)(\d+)(?:\.|$)")
 
 
 def layer_of(module: str) -> int | None:

@@ -4,13 +4,15 @@ What they ask about the whole model is for `model_survey`.
 """
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
 
-from paft_trainer.merge.arithmetic import LOWER_BINS, UPPER_BINS, Arithmetic, Counts, Delta
+from paft_trainer.merge.arithmetic import LOWER_BINS, UPPER_BINS, Arithmetic, Between, Counts, Delta
+from paft_trainer.merge.guesses import LARGEST_TENSOR, MOST_OF_A_STREAM, Bounds, found, guess, together
 from paft_trainer.merge.questions import (
     Answers,
     DroppedSums,
@@ -27,9 +29,10 @@ from paft_trainer.merge.selection import EVERYTHING, NOTHING, locate, magnitude
 class Look(Enum):
     """The looks at a whole tensor, in their order."""
 
-    UPPER_BITS_AND_SUMS = 1
-    LOWER_BITS = 2
-    SELECTION = 3
+    GUESSES_AND_SUMS = 1
+    UPPER_BITS = 2
+    LOWER_BITS = 3
+    SELECTION = 4
 
 
 Measured = tuple[Stream, float]
@@ -38,9 +41,10 @@ Measured = tuple[Stream, float]
 
 @dataclass(slots=True)
 class Seen:
-    """What one look has found, in some rows or in all. `sums`: by question, and by first row so that they add up in one
-    order whoever was faster."""
+    """What one look has found, in some rows or in all. `between`: by threshold, in parts. `sums`: by question, and by
+    first row so that they add up in one order whoever was faster."""
 
+    between: dict[Threshold, list[Between]] = field(default_factory=dict)
     upper: dict[Measured, Counts] = field(default_factory=dict)
     lower: dict[tuple[Measured, int], Counts] = field(default_factory=dict)
     sums: dict[Question, dict[int, list[tuple[float, ...]]]] = field(default_factory=dict)
@@ -63,6 +67,8 @@ class Seen:
 
     def take(self, other: "Seen") -> None:
         """Add what was found in other rows."""
+        for threshold, parts in other.between.items():
+            self.between.setdefault(threshold, []).extend(parts)
         for measured, counts in other.upper.items():
             self.upper_of(measured).__iadd__(counts)
         for (measured, bin_), counts in other.lower.items():
@@ -74,7 +80,8 @@ class Seen:
 class Survey:
     """Questions about one tensor. `entries`: of the tensor; `absent`: streams that are 0 everywhere.
 
-    `learn` takes what `look` has found in all rows, for each of `looks` in order; any thread may look.
+    `learn` takes what `look` has found in all rows, for each of `looks` in order; any thread may look. Where
+    `wants_sample`, `take_sample` comes first.
     """
 
     def __init__(self, questions: Collection[Question], *, entries: int, absent: Collection[Stream] = ()) -> None:
@@ -85,6 +92,11 @@ class Survey:
         for question in self._questions:
             if isinstance(question, Threshold) and (known := trivial(question, entries, absent)) is not None:
                 self._answers[question] = (known,)
+        streams = Counter(threshold.stream for threshold in self._open_thresholds())
+        is_guessed = entries <= LARGEST_TENSOR and max(streams.values(), default=0) <= MOST_OF_A_STREAM
+        self._guessed = self._open_thresholds() if is_guessed else []
+        self._bounds: dict[Threshold, Bounds] = {}
+        self._sums = [one for one in self._questions if isinstance(one, DroppedSums | WholeWeights)]
 
     @property
     def answers(self) -> Answers:
@@ -93,12 +105,29 @@ class Survey:
 
     @property
     def looks(self) -> tuple[Look, ...]:
-        """Which looks are needed."""
-        open_ones = [question for question in self._questions if question not in self._answers]
-        needed = {Look.SELECTION for question in open_ones if isinstance(question, SelectedSquares)}
-        needed |= {Look.UPPER_BITS_AND_SUMS for question in open_ones if not isinstance(question, SelectedSquares)}
-        needed |= {Look.LOWER_BITS for question in open_ones if isinstance(question, Threshold)}
-        return tuple(look for look in Look if look in needed)
+        """Which looks may be needed."""
+        needed = {
+            Look.GUESSES_AND_SUMS: bool(self._guessed or self._sums),
+            Look.UPPER_BITS: bool(self._open_thresholds()),
+            Look.LOWER_BITS: bool(self._open_thresholds()),
+            Look.SELECTION: any(isinstance(one, SelectedSquares) for one in self._questions),
+        }
+        return tuple(look for look in Look if needed[look])
+
+    @property
+    def wants_sample(self) -> bool:
+        """Whether a sample of the deltas helps."""
+        return bool(self._guessed)
+
+    def take_sample(self, deltas: tuple[Delta, Delta], arithmetic: Arithmetic) -> None:
+        """Guess from a sample of both deltas."""
+        for threshold in self._guessed:
+            values = arithmetic.magnitudes(stream_of(threshold.stream, deltas, arithmetic), factor=threshold.factor)
+            self._bounds[threshold] = guess(threshold, np.sort(values))
+
+    def is_needed(self, look: Look) -> bool:
+        """Whether a look still has anything to find, after the looks before it."""
+        return look in (Look.GUESSES_AND_SUMS, Look.SELECTION) or bool(self._open_thresholds())
 
     def look(
         self,
@@ -111,11 +140,16 @@ class Survey:
     ) -> None:
         """Look at some rows. `seen`: takes up what is found."""
         match look:
-            case Look.UPPER_BITS_AND_SUMS:
+            case Look.GUESSES_AND_SUMS:
+                for threshold, bounds in self._bounds.items():
+                    delta = stream_of(threshold.stream, deltas, arithmetic)
+                    between = arithmetic.between(delta, factor=threshold.factor, low=bounds.low, high=bounds.high)
+                    seen.between.setdefault(threshold, []).append(between)
+                self._sum(rows, deltas, arithmetic, base, seen)
+            case Look.UPPER_BITS:
                 for measured in {(one.stream, one.factor) for one in self._open_thresholds()}:
                     delta = stream_of(measured[0], deltas, arithmetic)
                     arithmetic.count_upper_bits(delta, seen.upper_of(measured), factor=measured[1])
-                self._sum(rows, deltas, arithmetic, base, seen)
             case Look.LOWER_BITS:
                 for measured, bin_ in {((one.stream, one.factor), self._bins[one][0]) for one in self._bins}:
                     delta = stream_of(measured[0], deltas, arithmetic)
@@ -126,7 +160,12 @@ class Survey:
     def learn(self, look: Look, seen: Seen) -> None:
         """Take up what one look has found in all rows."""
         match look:
-            case Look.UPPER_BITS_AND_SUMS:
+            case Look.GUESSES_AND_SUMS:
+                for threshold, parts in seen.between.items():
+                    value = found(threshold, together(parts), entries=self._entries)
+                    if value is not None:
+                        self._answers[threshold] = (value,)
+            case Look.UPPER_BITS:
                 for threshold in self._open_thresholds():
                     counts = seen.upper_of((threshold.stream, threshold.factor))
                     # Numbers below 2^-133 have no upper bits, and count as 0 here.
@@ -154,12 +193,12 @@ class Survey:
     def _sum(
         self, rows: Rows, deltas: tuple[Delta, Delta], arithmetic: Arithmetic, base: Delta | None, seen: Seen
     ) -> None:
-        for question in self._questions:
+        for question in self._sums:
             if isinstance(question, DroppedSums):
                 delta = stream_of(question.stream, deltas, arithmetic)
                 kept = _dropped(question, delta, rows, arithmetic)
                 seen.add_sums(question, rows.start, arithmetic.magnitude_sums(delta), arithmetic.magnitude_sums(kept))
-            elif isinstance(question, WholeWeights):
+            else:
                 assert base is not None
                 first, second = (
                     arithmetic.weighted_sum(base, delta, (1.0, factor))

@@ -9,6 +9,7 @@ import numpy as np
 
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.merge.arithmetic import Arithmetic, Delta, Meeting
+from paft_trainer.merge.guesses import sample_of
 from paft_trainer.merge.interference import NOWHERE, Outcome, RowsOutcome, TensorFigures
 from paft_trainer.merge.method import Method, TensorArms
 from paft_trainer.merge.questions import Answers, Question, Stream, WholeWeights
@@ -69,6 +70,7 @@ class TensorWork:
             if question not in answers
         }
         self._survey = Survey(tuple(open_ones), entries=self.entries, absent=absent)
+        self._sampling, self._is_sampled = threading.Lock(), False
         self._steps = {look: _Step() for look in self._survey.looks}
 
     @property
@@ -93,6 +95,9 @@ class TensorWork:
     def look(self, look: Look, rows: Rows, read_base: Callable[[], bytes] | None) -> None:
         """Look at some rows."""
         self._learn(before=look)
+        if not self._survey.is_needed(look):
+            return
+        self._take_sample()
         seen = Seen()
         content = memoryview(read_base()) if read_base is not None else None
         for block in rows.cut(BLOCK_ELEMENTS):
@@ -155,6 +160,14 @@ class TensorWork:
                         part.result()
                     self._survey.learn(look, step.seen)
                     step.is_learned, step.seen = True, Seen()
+
+    def _take_sample(self) -> None:
+        with self._sampling:
+            if self._is_sampled or not self._survey.wants_sample:
+                return
+            sample = sample_of(self._tensor.factors, self._tensor.rows, self._arithmetic)
+            self._survey.take_sample(sample, self._arithmetic)
+            self._is_sampled = True
 
     def _deltas(self, rows: Rows) -> tuple[Delta, Delta]:
         first, second = (self._arithmetic.delta(factors, rows) for factors in self._tensor.factors)

@@ -24,6 +24,10 @@ class _End:
     written: Callable[[int, str], None]
 
 
+_Item = _Begin | _End | bytes | memoryview | None
+"""None: there is nothing more."""
+
+
 class Abandoned(Exception):
     """Whoever wrote has failed: what was begun is not to become visible."""
 
@@ -33,8 +37,9 @@ class WriteBehind:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
-        self._queue: queue.Queue[_Begin | _End | bytes | memoryview | None] = queue.Queue(QUEUED_CHUNKS)
+        self._queue: queue.Queue[_Item] = queue.Queue(QUEUED_CHUNKS)
         self._error: BaseException | None = None
+        self._is_over = False
         self._thread = threading.Thread(target=self._run, name="write", daemon=True)
 
     def __enter__(self) -> Self:
@@ -61,7 +66,7 @@ class WriteBehind:
         """It is complete. `written`: called in the writing thread with its size and SHA-256 once it is visible."""
         self._put(_End(written))
 
-    def _put(self, item: _Begin | _End | bytes | memoryview) -> None:
+    def _put(self, item: _Item) -> None:
         self._raise_error()
         self._queue.put(item)
 
@@ -71,8 +76,8 @@ class WriteBehind:
 
     def _run(self) -> None:
         try:
-            while isinstance(item := self._queue.get(), _Begin):
-                chunks = _Chunks(self._queue)
+            while isinstance(item := self._next(), _Begin):
+                chunks = _Chunks(self._next)
                 size, sha256 = write_hashed(self._store, item.uri, chunks)
                 assert chunks.end is not None
                 chunks.end.written(size, sha256)
@@ -80,19 +85,25 @@ class WriteBehind:
             return
         except BaseException as error:  # noqa: BLE001 — raised again in the thread that writes through this one
             self._error = error
-            while self._queue.get() is not None:
-                pass
+            # What gives up a begun object may fail in its turn, when there is nothing to wait for any more.
+            while not self._is_over:
+                self._next()
+
+    def _next(self) -> _Item:
+        item = self._queue.get()
+        self._is_over = item is None
+        return item
 
 
 class _Chunks:
     """Chunks of one object, up to its end."""
 
-    def __init__(self, waiting: "queue.Queue[_Begin | _End | bytes | memoryview | None]") -> None:
-        self._queue = waiting
+    def __init__(self, take: Callable[[], _Item]) -> None:
+        self._take = take
         self.end: _End | None = None
 
     def __iter__(self) -> Iterator[bytes | memoryview]:
-        while not isinstance(item := self._queue.get(), _End):
+        while not isinstance(item := self._take(), _End):
             if item is None:
                 raise Abandoned()
             assert not isinstance(item, _Begin)

@@ -54,12 +54,9 @@ def test_what_stays_is_divided_by_its_probability() -> None:
 
 @given(PAIRS, options_with("dare_ties"))
 def test_density_1_and_0_are_those_of_dare(pair: np.ndarray, dare: MergeOptions) -> None:
-    della = options_of("della").model_copy(
-        update={
-            name: getattr(dare, name) for name in ("preset", "weights", "rescale", "election", "balance", "lambda_")
-        }
-        | {"normalize": dare.resolved()["normalize"]}
-    )
+    shared = {name: getattr(dare, name) for name in ("preset", "weights", "rescale", "election", "balance", "lambda_")}
+    normalize = {"normalize": dare.resolved()["normalize"]}
+    della = options_of("della").model_copy(update=shared | normalize)
     for density in (0.0, 1.0):
         one, other = (options.model_copy(update={"density": density}) for options in (della, dare))
         assert_same_bits(merge_matrices(*pair, one), merge_matrices(*pair, other))

@@ -4,6 +4,8 @@ import numpy as np
 
 from paft_trainer.merge.kernels.compilation import kernel
 
+SEGMENT = 64
+"""Entries that are counted together before any is looked at alone."""
 LANES = 16
 """Partial sums of a row, so that it is summed by vectors and still in one order."""
 
@@ -24,6 +26,41 @@ def count_lower_bits(delta, factor, bin_, counts):
         bits = np.uint32(np.float32(delta[j] * factor).view(np.uint32) & np.uint32(0x7FFFFFFF))
         if np.uint32(bits >> np.uint32(16)) == wanted:
             counts[bits & np.uint32(0xFFFF)] += 1
+
+
+@kernel
+def collect_between(delta, factor, low, high, values):
+    """Counts of |delta·factor| above `high`, of those above 0, and of those in [low, high], which go to `values`.
+
+    fp32, flat; `values` has one place more than the delta has entries. Few are meant to lie between: parts without any
+    are passed over by vectors.
+    """
+    zero = np.float32(0)
+    above, nonzero, found = np.int64(0), np.int64(0), 0
+    whole = delta.size - delta.size % SEGMENT
+    for start in range(0, whole, SEGMENT):
+        segment = delta[start : start + SEGMENT]
+        over, reached, present = np.int32(0), np.int32(0), np.int32(0)
+        for j in range(SEGMENT):
+            magnitude = abs(segment[j] * factor)
+            over += np.int32(magnitude > high)
+            reached += np.int32(magnitude >= low)
+            present += np.int32(magnitude > zero)
+        above += over
+        nonzero += present
+        if reached > over:
+            for j in range(SEGMENT):
+                magnitude = abs(segment[j] * factor)
+                values[found] = magnitude
+                found += (magnitude >= low) & (magnitude <= high)
+    for j in range(whole, delta.size):
+        magnitude = abs(delta[j] * factor)
+        above += magnitude > high
+        nonzero += magnitude > zero
+        if (magnitude >= low) & (magnitude <= high):
+            values[found] = magnitude
+            found += 1
+    return above, nonzero, found
 
 
 @kernel
