@@ -16,6 +16,7 @@ sys.path.insert(0, sys.path.pop(0).removesuffix("/benchmarks"))
 import argparse
 import os
 import shutil
+import signal
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,8 @@ CHECKPOINTS_ON_DISK = 2 + SWEEP.checkpoints
 def main() -> int:
     """Measure, print tables, write JSON."""
     arguments = _parse()
+    # Whoever stops a run that is this long must not be left with a server and many gigabytes.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     STATE.mkdir(parents=True, exist_ok=True)
     try:
         require_disk(arguments.size)

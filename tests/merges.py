@@ -37,11 +37,13 @@ def merge_run_spec(
     density: float | None = None,
     seed: int | None = None,
     max_shard_size: str = "5GB",
+    form: str = "Full",
+    rank: int | None = None,
+    options: Mapping[str, Any] | None = None,
     base_digest: str | None = None,
     chat_template: str | None = None,
     digests: Mapping[str, str] | None = None,
     endpoint: str | None = None,
-    options: Mapping[str, Any] | None = None,
     candidates: Sequence[Mapping[str, Any]] = (),
 ) -> RunSpec:
     """One attempt at a merge. Folders are URIs; `digests`: of the adapters, by arm; `options`: more of spec.merge, and
@@ -69,7 +71,7 @@ def merge_run_spec(
                 "weights": [{"sft": weights[0], "preference": weights[1]}],
                 "density": density,
                 "seed": seed,
-                "output": {"uri": output, "maxShardSize": max_shard_size},
+                "output": {"uri": output, "maxShardSize": max_shard_size, "form": form, "rank": rank},
                 "candidates": list(candidates),
             }
             | dict(options or {}),

@@ -147,6 +147,16 @@ CASES: dict[str, tuple[str, Changes]] = {
         "merge.MergeSpec._candidates_have_names_of_their_own",
         {"merge.candidates[2].name": "clipped"},
     ),
+    "an adapter of whole weights": (
+        "merge.MergeSpec._adapters_hold_deltas",
+        _only_options({"method": "slerp", "wholeWeights": True})
+        | {"merge.output.form": "Adapter", "merge.candidates": ABSENT},
+    ),
+    "an adapter of whole weights by the preset": (
+        "merge.MergeSpec._adapters_hold_deltas",
+        _only_options({"method": "slerp", "preset": "mergekit"})
+        | {"merge.output.form": "Adapter", "merge.candidates": ABSENT},
+    ),
     "candidates of an adapter": ("merge.MergeSpec._candidates_are_checkpoints", {"merge.output.form": "Adapter"}),
     "output in base": ("job.PaftJobSpec._output_is_apart", {"merge.output.uri": "s3://models/base/fused"}),
     "base in output": ("job.PaftJobSpec._output_is_apart", {"merge.output.uri": "s3://models"}),
@@ -290,6 +300,8 @@ def test_every_validator_has_a_case_or_a_reason() -> None:
         _only_options({"method": "della", "density": 0.25, "epsilon": 0.25}),
         _only_options({"method": "della", "preset": "mergekit", "density": 1, "epsilon": 0}),
         {"merge.output.form": "Adapter", "merge.output.rank": 8, "merge.candidates": []},
+        _only_options({"method": "slerp", "preset": "mergekit", "wholeWeights": False})
+        | {"merge.output.form": "Adapter", "merge.candidates": []},
         {"merge.output.form": ABSENT},
         {"merge.weights": [{}] * 32, "merge.candidates": [{"name": f"c-{n}"} for n in range(16)]},
         {"preference.dpo": ABSENT, "sft.l1": ABSENT, "sft.data.eval": ABSENT, "sft.lora": ABSENT},

@@ -1,5 +1,6 @@
 """Adapters as PEFT writes them, and every reason to refuse one."""
 
+import dataclasses
 import json
 import math
 import shutil
@@ -9,12 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from tests.merges import folder_uri, reference_deltas, write_adapter_manifest
 from tests.tiny_models import build_adapter, build_checkpoint
 from transformers import AutoModelForCausalLM
 
+from paft_trainer.adapter_configuration import KNOWN_OPTIONS
 from paft_trainer.adapters import Adapter, read_adapter
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid, StageError
 from paft_trainer.storage.file_store import FileStore
@@ -202,8 +204,8 @@ REFUSED: dict[str, tuple[Callable[[Path], None], type[StageError], str]] = {
     ),
     "modules to save": (
         configured(modules_to_save=["lm_head"]),
-        ConfigInvalid,
-        "{folder} uses modules_to_save: it carries whole modules besides its factors" + PLAIN_LORA,
+        ArtifactMismatch,
+        "{weights} holds no whole tensor, but adapter_config.json names modules_to_save",
     ),
     "unknown variant": (
         configured(use_next_years_lora=True),
@@ -251,7 +253,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], type[StageError], str]] = {
         weights(lambda tensors: tensors.update({"base_model.model.model.embed.lora_embedding_A": torch.ones(2, 3)})),
         ConfigInvalid,
         "{weights} holds base_model.model.model.embed.lora_embedding_A of shape [2, 3] and dtype F32, "
-        "no factor of a linear module",
+        "a factor of an embedding, which is no linear module",
     ),
     "integers": (
         weights(lambda tensors: tensors.update({A_KEY: torch.ones(4, 32, dtype=torch.int8)})),
@@ -308,3 +310,106 @@ def test_another_base_or_another_adapter_than_expected_is_refused(adapter: Path)
     with pytest.raises(ArtifactMismatch) as caught:
         read(adapter, expected_digest="sha256:other")
     assert caught.value.message == (f"{folder_uri(adapter)} has the digest {digest}, but sha256:other was to be merged")
+
+
+def test_every_option_of_peft_is_known() -> None:
+    """A new version's new option is to be looked at before adapters with it are merged."""
+    saved = {option.name for option in dataclasses.fields(LoraConfig)} - {"runtime_config"}
+    assert saved == KNOWN_OPTIONS
+
+
+CHANGES_THE_DELTA: dict[str, Any] = {
+    "use_dora": True,
+    "fan_in_fan_out": True,
+    "trainable_token_indices": [1, 2],
+    "layer_replication": [[0, 2], [1, 2]],
+    "lora_bias": True,
+    "target_parameters": ["mlp.experts.gate_up_proj"],
+    "alora_invocation_tokens": [3],
+    "use_qalora": True,
+    "use_bdlora": {"nblocks": 2},
+    "arrow_config": {"top_k": 3},
+    "kasa_config": {},
+    "monteclora_config": {},
+    "megatron_config": {"tensor_model_parallel_size": 2},
+}
+
+
+@pytest.mark.parametrize("option", CHANGES_THE_DELTA)
+def test_options_that_change_the_delta_are_refused_by_name(adapter: Path, option: str) -> None:
+    configured(**{option: CHANGES_THE_DELTA[option]})(adapter)
+    with pytest.raises(ConfigInvalid, match=f"uses {option}: .*, so its ΔW is not scale·B·A"):
+        read(adapter)
+    configured(**{option: None})(adapter)
+    assert read(adapter).modules
+
+
+@pytest.mark.parametrize("initialisation", ["olora", "PiSSA", "loftq", "corda", "lora_ga", "next_years"])
+def test_initialisations_that_may_change_the_base_are_refused(adapter: Path, initialisation: str) -> None:
+    configured(init_lora_weights=initialisation)(adapter)
+    with pytest.raises(ConfigInvalid, match=f"was initialised with {initialisation}, which .* the base it belongs to"):
+        read(adapter)
+
+
+@pytest.mark.parametrize("initialisation", [True, False, None, "gaussian", "eva", "orthogonal", "mica"])
+def test_initialisations_of_the_factors_alone_are_taken(adapter: Path, initialisation: object) -> None:
+    configured(init_lora_weights=initialisation)(adapter)
+    assert read(adapter).modules
+
+
+VARIANTS: dict[str, tuple[dict[str, Any], str]] = {
+    "DoRA": ({"use_dora": True}, "holds .*lora_magnitude_vector.* a norm of DoRA"),
+    "bias of a factor": ({"lora_bias": True}, "holds .*lora_B.bias .* a bias of a factor"),
+    "embedding": ({"target_modules": ["embed_tokens"]}, "holds .* a factor of an embedding"),
+    "rows of an embedding": ({"trainable_token_indices": [1, 5]}, "holds .* rows of an embedding"),
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`", "ignore:.*lora_(bias=True|B.bias)")
+def test_variants_that_peft_writes_are_refused_whatever_the_configuration_says(
+    base: Path, tmp_path: Path, name: str
+) -> None:
+    options, words = VARIANTS[name]
+    folder = build_adapter(tmp_path / "a", base, **{"target_modules": ["q_proj"]} | options)
+    if options.keys() != {"target_modules"}:
+        with pytest.raises(ConfigInvalid, match=f"uses {next(iter(options))}"):
+            read(folder)
+        configured(**dict.fromkeys(options))(folder)
+    with pytest.raises(ConfigInvalid, match=words):
+        read(folder)
+
+
+def test_a_convolution_is_refused(tmp_path: Path) -> None:
+    model = get_peft_model(
+        torch.nn.Sequential(torch.nn.Conv2d(2, 4, 3), torch.nn.Linear(4, 4)), LoraConfig(target_modules=["0"])
+    )
+    model.save_pretrained(tmp_path / "a")
+    with pytest.raises(ConfigInvalid, match="no factor of a linear module but of a convolution"):
+        read(tmp_path / "a")
+
+
+def test_large_files_are_read_in_pieces(adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = read(adapter)
+    monkeypatch.setattr("paft_trainer.adapter_weights.CHUNK_BYTES", 600)
+    pieces = read(adapter)
+    assert pieces.digest == whole.digest
+    assert pieces.modules.keys() == whole.modules.keys()
+    for module, factors in pieces.modules.items():
+        assert torch.equal(factors.a, whole.modules[module].a)
+        assert torch.equal(factors.b, whole.modules[module].b)
+
+
+@pytest.mark.filterwarnings("ignore:The following .*_pattern keys did not match")
+def test_patterns_match_as_in_peft(base: Path, tmp_path: Path) -> None:
+    """Whole names, alternatives, classes and the order of keys, by PEFT itself."""
+    patterns = {
+        "alpha_pattern": {"q_proj|k_proj": 3, r"layers\.\d\.self_attn\.v_proj": 5, "proj": 7, ".*": 11},
+        "rank_pattern": {"^model.layers.0.self_attn.q_proj": 2, "self_attn.q_proj": 3, "elf_attn.k_proj": 9},
+    }
+    folder = build_adapter(tmp_path / "a", base, target_modules="all-linear", **patterns)
+    stock = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder)
+    for name, factors in read(folder).modules.items():
+        layer = stock.get_submodule(f"base_model.model.{name}")
+        assert factors.scale == pytest.approx(layer.scaling["default"], rel=1e-12)
+        assert factors.a.shape[0] == layer.r["default"]

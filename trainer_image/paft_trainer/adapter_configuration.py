@@ -11,10 +11,25 @@ from paft_trainer.foreign_documents import BrokenDocument, parse_object, quoted,
 
 CONFIGURATION_FILE = "adapter_config.json"
 
+_READ = frozenset(
+    {
+        "peft_type",
+        "r",
+        "lora_alpha",
+        "use_rslora",
+        "rank_pattern",
+        "alpha_pattern",
+        "bias",
+        "init_lora_weights",
+        "modules_to_save",
+        "ensure_weight_tying",
+    }
+)
+"""Options that are taken up here, or refused by their values."""
+
 _VARIANTS = {
     "use_dora": "DoRA scales ΔW by norms of the merged weights",
     "fan_in_fan_out": "its base stores weights transposed",
-    "modules_to_save": "it carries whole modules besides its factors",
     "trainable_token_indices": "it carries rows of the embedding",
     "layer_replication": "it repeats layers of the base",
     "lora_bias": "it carries biases",
@@ -25,30 +40,23 @@ _VARIANTS = {
     "arrow_config": "it routes between experts",
     "kasa_config": "it changes the base it belongs to",
     "monteclora_config": "its factors are distributions",
+    "megatron_config": "its modules are Megatron's, which may hold a part of a weight only",
 }
+"""Options with which ΔW is not scale·B·A, unless they are off: null, false or an empty list."""
 
 _HARMLESS = frozenset(
     {
         "task_type",
-        "peft_type",
         "auto_mapping",
         "peft_version",
         "base_model_name_or_path",
         "revision",
         "inference_mode",
-        "r",
         "target_modules",
         "exclude_modules",
-        "lora_alpha",
         "lora_dropout",
-        "bias",
-        "use_rslora",
-        "init_lora_weights",
         "layers_to_transform",
         "layers_pattern",
-        "rank_pattern",
-        "alpha_pattern",
-        "megatron_config",
         "megatron_core",
         "loftq_config",
         "eva_config",
@@ -56,26 +64,38 @@ _HARMLESS = frozenset(
         "lora_ga_config",
         "velora_config",
         "qalora_group_size",
-        "ensure_weight_tying",
     }
 )
-"""Options that leave ΔW at scale·B·A, whatever their values."""
+"""Options that leave ΔW at scale·B·A, whatever their values: which modules have factors is told by the factors, and
+how those began or were trained does not matter to what they are. VeLoRA changes the backward pass alone."""
+
+KNOWN_OPTIONS = _READ | _VARIANTS.keys() | _HARMLESS
+"""All options of PEFT 0.21 that it saves. Others are refused unless they are off."""
 
 _LARGEST_FP32 = 3.4028234663852886e38
 
 _CHANGES_THE_BASE = ("pissa", "olora", "loftq", "corda", "lora_ga")
 """Initialisations that subtract the adapter's start from the base's weights."""
 
+_LEAVES_THE_BASE = frozenset({"gaussian", "eva", "orthogonal", "mica"})
+"""Initialisations that set the factors alone."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AdapterConfiguration:
-    """What the factors' shapes do not tell. Patterns map regular expressions for ends of module names to values."""
+    """What the factors' shapes do not tell. Patterns map regular expressions for ends of module names to values.
+
+    `saves_modules`: whether whole modules are to be in the file. `ties_weights`: whether a head and the embedding among
+    them are one.
+    """
 
     r: int
     alpha: float
     rslora: bool
     rank_pattern: Mapping[str, int]
     alpha_pattern: Mapping[str, float]
+    saves_modules: bool
+    ties_weights: bool
 
     def rank(self, module: str) -> int:
         """r of a module."""
@@ -108,6 +128,8 @@ def parse_configuration(folder: str, content: bytes) -> AdapterConfiguration:
         rslora=bool(document.get("use_rslora")),
         rank_pattern=rank_pattern,
         alpha_pattern=alpha_pattern,
+        saves_modules=bool(document.get("modules_to_save")),
+        ties_weights=bool(document.get("ensure_weight_tying")),
     )
 
 
@@ -117,7 +139,8 @@ def _refuse_variants(folder: str, document: dict[str, Any]) -> None:
             f"{folder} is a {document.get('peft_type')} adapter", remedy="Only LoRA adapters can be merged."
         )
     for option, value in document.items():
-        if value and option not in _HARMLESS:
+        is_off = value is None or value is False or value == []
+        if (option in _VARIANTS and not is_off) or (option not in KNOWN_OPTIONS and value):
             reason = _VARIANTS.get(option, "an option unknown to this version")
             raise ConfigInvalid(
                 f"{folder} uses {option}: {reason}, so its ΔW is not scale·B·A",
@@ -127,11 +150,23 @@ def _refuse_variants(folder: str, document: dict[str, Any]) -> None:
         raise ConfigInvalid(
             f"{folder} trained biases (bias: {document['bias']})", remedy="Train the adapter with bias: none."
         )
-    initialisation = document.get("init_lora_weights", True)
-    if isinstance(initialisation, str) and initialisation.lower().startswith(_CHANGES_THE_BASE):
+    _refuse_initialisations(folder, document.get("init_lora_weights"))
+
+
+def _refuse_initialisations(folder: str, initialisation: Any) -> None:
+    if initialisation is None or isinstance(initialisation, bool):
+        return
+    name = str(initialisation).lower()
+    if name.startswith(_CHANGES_THE_BASE):
         raise ConfigInvalid(
             f"{folder} was initialised with {initialisation}, which changes the base it belongs to",
             remedy="Convert it to a plain LoRA first (PEFT's path_initial_model_for_weight_conversion).",
+        )
+    if name not in _LEAVES_THE_BASE:
+        raise ConfigInvalid(
+            f"{folder} was initialised with {shown(initialisation)}, which is unknown to this version and may change "
+            "the base it belongs to",
+            remedy="Train the adapter with init_lora_weights: true.",
         )
 
 
@@ -161,8 +196,10 @@ def _matches_in_time(key: str) -> bool:
 
 
 def _by_pattern(patterns: Mapping[str, Any], module: str, default: Any) -> Any:
-    """PEFT's rule (get_pattern_key): the first key that matches the end of the module's name, after a dot."""
-    return next((value for key, value in patterns.items() if re.match(_at_the_end(key), module)), default)
+    """PEFT's rule (get_pattern_key): the first key that matches the end of the module's name, after a dot; where none
+    does, a key that is the name."""
+    matching = (value for key, value in patterns.items() if re.match(_at_the_end(key), module))
+    return next(matching, patterns.get(module, default))
 
 
 def _at_the_end(key: str) -> str:

@@ -1,29 +1,24 @@
 """Reading PEFT LoRA adapters from an object store, with every reason to refuse one before a base is read."""
 
 import hashlib
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
 
 from paft_api.digests import file_set_digest
 from paft_api.layout import ADAPTER_MANIFEST_FILE
 from paft_trainer.adapter_configuration import CONFIGURATION_FILE, AdapterConfiguration, parse_configuration
+from paft_trainer.adapter_weights import AdapterWeights, SavedTensor, check_weights_header, read_weights
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid
 from paft_trainer.folder_links import require_no_links_out
 from paft_trainer.foreign_documents import BrokenDocument, read_bounded, read_object, refused, shown
-from paft_trainer.safetensors_files import SafetensorsHeader, parse_header, read_header
+from paft_trainer.safetensors_files import read_header
 from paft_trainer.storage import ObjectMissing, ObjectStore
 
 WEIGHTS_FILE = "adapter_model.safetensors"
 PICKLED_FILE = "adapter_model.bin"
-
-_KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
-_FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,12 +43,19 @@ class Factors:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adapter:
     """A LoRA adapter. `modules` maps names of the base's modules to factors, sorted; `manifest` is PAFT's own, where
-    it has one."""
+    it has one.
+
+    `saved`: tensors that it has in place of the base's, by the names of those. `base_layers`: its copies of the base's
+    weights below adapted modules, likewise. `ties_weights`: whether it ties a head to its embedding.
+    """
 
     uri: str
     digest: str
     modules: dict[str, Factors]
     manifest: dict[str, Any] | None
+    saved: dict[str, SavedTensor] = field(default_factory=dict)
+    base_layers: dict[str, SavedTensor] = field(default_factory=dict)
+    ties_weights: bool = False
 
     @property
     def base_digest(self) -> str | None:
@@ -73,23 +75,32 @@ def read_adapter(
 
     `expected_base_digest` is compared with the manifest's, where there is one; `expected_digest` with the files.
     """
-    configuration_bytes, weights_bytes = _read_files(store, folder)
+    configuration_bytes = _read_configuration(store, folder)
+    uri = folder + WEIGHTS_FILE
+    configuration = parse_configuration(folder, configuration_bytes)
+    check_weights_header(uri, read_header(store, uri))
+    weights = read_weights(store, uri)
     digest = adapter_digest(
-        {
-            CONFIGURATION_FILE: hashlib.sha256(configuration_bytes).hexdigest(),
-            WEIGHTS_FILE: hashlib.sha256(weights_bytes).hexdigest(),
-        }
+        {CONFIGURATION_FILE: hashlib.sha256(configuration_bytes).hexdigest(), WEIGHTS_FILE: weights.sha256}
     )
     if expected_digest is not None and digest != expected_digest:
         raise ArtifactMismatch(
             f"{folder} has the digest {digest}, but {expected_digest} was to be merged",
             remedy="The adapter was changed after it was trained; train it again.",
         )
+    if configuration.saves_modules and not weights.saved:
+        raise ArtifactMismatch(
+            f"{uri} holds no whole tensor, but {CONFIGURATION_FILE} names modules_to_save",
+            remedy="Save the adapter again with save_pretrained.",
+        )
     adapter = Adapter(
         uri=folder,
         digest=digest,
-        modules=_parse_weights(folder, parse_configuration(folder, configuration_bytes), weights_bytes),
+        modules=_pair_factors(uri, configuration, weights),
         manifest=_read_manifest(store, folder, digest),
+        saved=weights.saved,
+        base_layers=weights.base_layers,
+        ties_weights=configuration.ties_weights,
     )
     if expected_base_digest is not None:
         require_base(adapter, expected_base_digest)
@@ -105,8 +116,8 @@ def require_base(adapter: Adapter, base_digest: str) -> None:
         )
 
 
-def _read_files(store: ObjectStore, folder: str) -> tuple[bytes, bytes]:
-    """Configuration and weights. The weights' header is judged before the rest of them is read."""
+def _read_configuration(store: ObjectStore, folder: str) -> bytes:
+    """The bytes of the configuration of a folder that has weights."""
     names = (CONFIGURATION_FILE, WEIGHTS_FILE, ADAPTER_MANIFEST_FILE)
     require_no_links_out(folder, names)
     try:
@@ -127,8 +138,7 @@ def _read_files(store: ObjectStore, folder: str) -> tuple[bytes, bytes]:
                 remedy="Load the adapter once with PEFT and save it again, which writes safetensors.",
             )
         raise ConfigInvalid(f"{folder} has no {WEIGHTS_FILE}", remedy="Give the folder of a PEFT adapter.")
-    _require_factors(folder + WEIGHTS_FILE, read_header(store, folder + WEIGHTS_FILE))
-    return configuration, store.read(folder + WEIGHTS_FILE)
+    return configuration
 
 
 def _read_manifest(store: ObjectStore, folder: str, digest: str) -> dict[str, Any] | None:
@@ -151,47 +161,8 @@ def _read_manifest(store: ObjectStore, folder: str, digest: str) -> dict[str, An
     return manifest
 
 
-def _require_factors(uri: str, header: SafetensorsHeader) -> None:
-    """Names, types and shapes, before anything is decoded."""
-    for entry in header.entries:
-        if _KEY.fullmatch(entry.name) is None or len(entry.shape) != 2 or entry.dtype not in _FLOATS:
-            raise ConfigInvalid(
-                f"{uri} holds {shown(entry.name)} of shape {shown(list(entry.shape))} and dtype {entry.dtype}, "
-                "no factor of a linear module",
-                remedy="Only LoRA on linear modules, in one of " + ", ".join(_FLOATS) + ", can be merged.",
-            )
-    if not header.entries:
-        raise ConfigInvalid(f"{uri} holds no tensors", remedy="Train the adapter again.")
-
-
-def _parse_weights(folder: str, configuration: AdapterConfiguration, content: bytes) -> dict[str, Factors]:
-    uri = folder + WEIGHTS_FILE
-    # Read once more, from what is decoded: the file may have been written anew meanwhile.
-    length = int.from_bytes(content[:8], "little")
-    _require_factors(uri, parse_header(uri, content[8 : 8 + length], file_size=len(content)))
-    try:
-        tensors = load_safetensors(content)
-    except SafetensorError as error:
-        raise ArtifactMismatch(
-            f"{uri} is no proper safetensors file: {error}", remedy="Write the file again."
-        ) from error
-    return _pair_factors(uri, configuration, tensors)
-
-
-def _pair_factors(
-    uri: str, configuration: AdapterConfiguration, tensors: dict[str, torch.Tensor]
-) -> dict[str, Factors]:
-    halves: dict[str, dict[str, torch.Tensor]] = {}
-    for key in sorted(tensors):
-        factor = tensors[key].float()
-        if not bool(torch.isfinite(factor).all()):
-            raise ArtifactMismatch(
-                f"{uri}: {shown(key)} holds NaN or infinite values", remedy="Train the adapter again."
-            )
-        match = _KEY.fullmatch(key)
-        assert match is not None
-        halves.setdefault(match["module"], {})[match["factor"]] = factor
-    return {module: _factors(uri, module, configuration, pair) for module, pair in sorted(halves.items())}
+def _pair_factors(uri: str, configuration: AdapterConfiguration, weights: AdapterWeights) -> dict[str, Factors]:
+    return {module: _factors(uri, module, configuration, pair) for module, pair in sorted(weights.factors.items())}
 
 
 def _factors(uri: str, module: str, configuration: AdapterConfiguration, pair: dict[str, torch.Tensor]) -> Factors:
@@ -205,4 +176,4 @@ def _factors(uri: str, module: str, configuration: AdapterConfiguration, pair: d
             f"but {CONFIGURATION_FILE} says {configuration.rank(module)}",
             remedy=remedy,
         )
-    return Factors(a=pair["A"], b=pair["B"], scale=configuration.scale(module))
+    return Factors(a=pair["A"].float(), b=pair["B"].float(), scale=configuration.scale(module))

@@ -12,6 +12,8 @@ from paft_api.stages import ARMS
 _METHOD = resolved(MergeOptions, "method")
 _DENSITY = resolved(MergeOptions, "density", default=f'({resolved(MergeOptions, "preset")} == "mergekit" ? 1.0 : 0.5)')
 _FORM = resolved(MergeOutput, "form")
+_FORM_OF_OUTPUT = f"(has(self.output.form) ? self.output.form : {literal(MergeOutput.model_fields['form'].default)})"
+_WHOLE_WEIGHTS = resolved(MergeOptions, "wholeWeights", default=f'({resolved(MergeOptions, "preset")} == "mergekit")')
 
 
 def _options_act() -> Iterator[Rule]:
@@ -93,8 +95,20 @@ def _candidates_have_names_of_their_own() -> Rule:
     )
 
 
+def _adapters_hold_deltas() -> Rule:
+    words = (
+        "cannot hold what slerp with wholeWeights true does to the base's own weights; use wholeWeights false or form "
+        "Full"
+    )
+    return Rule(
+        rule=f'{_METHOD} != {literal(MergeMethod.SLERP)} || !{_WHOLE_WEIGHTS} || {_FORM_OF_OUTPUT} != "Adapter"',
+        message=f"Adapter {words}",
+        field_path=".output.form",
+    )
+
+
 def _candidates_are_checkpoints() -> Rule:
-    form = f"(has(self.output.form) ? self.output.form : {literal(MergeOutput.model_fields['form'].default)})"
+    form = _FORM_OF_OUTPUT
     return Rule(
         rule=f'!has(self.candidates) || size(self.candidates) == 0 || {form} == "Full"',
         message="are fused checkpoints; use output.form Full or remove them",
@@ -159,6 +173,7 @@ MERGE_RULES: Mapping[str, list[Rule]] = {
         )
     ],
     "merge.MergeSpec._candidates_have_names_of_their_own": [_candidates_have_names_of_their_own()],
+    "merge.MergeSpec._adapters_hold_deltas": [_adapters_hold_deltas()],
     "merge.MergeSpec._candidates_are_checkpoints": [_candidates_are_checkpoints()],
 }
 """By the validator's name in the tables of `paft_api.crd.rules`."""

@@ -23,11 +23,13 @@ class MergeOutput(Model):
     """An empty folder, or one that an earlier run of the same recipe wrote."""
 
     form: OutputForm = "Full"
-    """Full: a fused checkpoint. Adapter: a LoRA adapter for the base; exact with linear, task_arithmetic and the
-    controls, cut to a rank with the others. Recipe: only what would be merged, and how. Default: Full."""
+    """Full: a fused checkpoint. Adapter: a LoRA adapter for the base; exact with linear, task_arithmetic, slerp between
+    deltas, model_stock and the controls, the closest of its rank with the others. Recipe: only what would be merged,
+    and how. Default: Full."""
 
     rank: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Rank of the adapter. Default: the sum of both adapters' ranks; form Adapter only."""
+    """Rank of the adapter, at most; a lower one than the default is not exact. Default: the sum of both adapters'
+    ranks; form Adapter only."""
 
     max_shard_size: Annotated[str, StringConstraints(max_length=16, pattern=r"^[1-9][0-9]*(KB|MB|GB)$")] = "5GB"
     """Largest safetensors file, in decimal units as in transformers. Default: 5GB."""
@@ -71,6 +73,16 @@ class MergeSpec(MergeOptions):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"candidates has the name {twice} twice; give each its own")
+        return self
+
+    @model_validator(mode="after")
+    def _adapters_hold_deltas(self) -> Self:
+        is_of_whole_weights = self.resolved().get("wholeWeights") is True
+        if self.output.form == "Adapter" and is_of_whole_weights:
+            raise ValueError(
+                "output.form Adapter cannot hold what slerp with wholeWeights true does to the base's own weights; use "
+                "wholeWeights false or form Full"
+            )
         return self
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """The same bytes whatever the machine: chunks, workers, merges beside it, interruptions. And errors that end it all."""
 
+import itertools
 import threading
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def test_deltas_are_computed_once_for_all_candidates_and_the_base_is_read_once(
     shapes = {module: one.shape for arm in (models["F32"].sft, models["F32"].preference) for module, one in arm.items()}
     assert arithmetic.entries == 2 * sum(rows * columns for rows, columns in shapes.values())
     ends = sorted((start, start + size) for _, start, size in store.ranges)
-    assert all(before[1] == after[0] for before, after in zip(ends, ends[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(ends))
     assert ends[-1][1] == (models["F32"].folder / "model.safetensors").stat().st_size
 
 

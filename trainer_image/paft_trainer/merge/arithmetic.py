@@ -16,6 +16,9 @@ Delta = Any
 Counts = np.ndarray[tuple[int], np.dtype[np.int64]]
 Magnitudes = np.ndarray[tuple[int], np.dtype[np.float32]]
 
+DTYPES = {"BF16": 2, "F32": 4, "F16": 2}
+"""Base dtypes that can take a delta, and bytes of an entry."""
+
 UPPER_BINS = 1 << 15
 LOWER_BINS = 1 << 16
 

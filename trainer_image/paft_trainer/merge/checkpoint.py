@@ -1,25 +1,24 @@
 """Fused checkpoints: every tensor of the base is read once, and written once for each merge."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
-from paft_trainer.merge.arithmetic import Arithmetic
+from paft_trainer.merge.arithmetic import DTYPES, Arithmetic
 from paft_trainer.merge.base_hashes import BaseHashes
 from paft_trainer.merge.interference import TensorFigures
-from paft_trainer.merge.method import Method, TensorArms
-from paft_trainer.merge.model_survey import ModelSurvey, questions_about_model
+from paft_trainer.merge.method import Method
+from paft_trainer.merge.model_answers import AnswersAboutModel, TensorArmsOf, survey_model
 from paft_trainer.merge.output import OutputFolder
 from paft_trainer.merge.pipeline import Pipeline
-from paft_trainer.merge.questions import Answers, Stream
-from paft_trainer.merge.rows import BLOCK_ELEMENTS, CHUNK_ELEMENTS, Rows
+from paft_trainer.merge.rows import CHUNK_ELEMENTS, Rows
+from paft_trainer.merge.saved_tensors import Replacement
 from paft_trainer.merge.shards import Shard, SourceTensor
-from paft_trainer.merge.tensor_work import DTYPES, MergedRows, TensorWork
-from paft_trainer.merge.trimming import STREAMS
+from paft_trainer.merge.tensor_work import MergedRows, TensorWork
 from paft_trainer.merge.write_behind import WriteBehind
 from paft_trainer.safetensors_files import encode_header
 from paft_trainer.storage import ObjectStore
@@ -27,8 +26,6 @@ from paft_trainer.storage import ObjectStore
 COPY_BYTES = 4 * 1024 * 1024
 CHUNKS_IN_FLIGHT = 32
 """Chunks of base and outputs together that are held at once, at most."""
-
-TensorArmsOf = Callable[[SourceTensor], TensorArms]
 
 
 class Progress(Protocol):
@@ -40,12 +37,14 @@ class Progress(Protocol):
 
 @dataclass(kw_only=True, eq=False)
 class Fusion:
-    """One merge and where it goes. `arms`: how it wants a tensor's deltas. `figures`: of all tensors it has merged."""
+    """One merge and where it goes. `arms`: how it wants a tensor's deltas. `replaced`: tensors that it takes from an
+    adapter. `figures`: of all tensors it has merged."""
 
     method: Method
     arms: TensorArmsOf
     output: OutputFolder
     recipe_digest: str
+    replaced: Mapping[str, Replacement] = field(default_factory=dict)
     figures: dict[str, TensorFigures] = field(default_factory=dict)
 
 
@@ -76,7 +75,13 @@ class CheckpointWriter:
         with ExitStack() as open_until_the_end:
             writers = [open_until_the_end.enter_context(WriteBehind(self.store)) for _ in fusions]
             pipeline = open_until_the_end.enter_context(Pipeline(workers=self.workers, ahead=ahead))
-            known = self._survey_model(pipeline, shards, fusions)
+            known = survey_model(
+                pipeline,
+                [tensor for shard in shards for tensor in shard.tensors if self._is_merged(tensor)],
+                [(one.method, one.arms) for one in fusions],
+                self.arithmetic,
+                chunk_elements=self.chunk_elements,
+            )
             results = pipeline.in_order(self._submit(pipeline, wanted, missing, known))
             for shard in shards:
                 if missing[shard.name]:
@@ -150,7 +155,7 @@ class CheckpointWriter:
         pipeline: Pipeline,
         shards: Sequence[Shard],
         missing: Mapping[str, Sequence[Fusion]],
-        known: Callable[[Fusion, TensorArms], Answers],
+        known: AnswersAboutModel,
     ) -> Iterator["Future[Part]"]:
         for shard in shards:
             for tensor in shard.tensors:
@@ -158,20 +163,27 @@ class CheckpointWriter:
                     yield from self._submit_merge(pipeline, tensor, missing[shard.name], known)
                 else:
                     for start, size in self._cut(tensor):
-                        yield pipeline.read(partial(self._copied, tensor, start, size))
+                        yield pipeline.read(partial(self._copied, tensor, start, size, missing[shard.name]))
 
-    def _copied(self, tensor: SourceTensor, start: int, size: int) -> "Part":
-        return Part(base=self._read(tensor, start, size))
+    def _copied(self, tensor: SourceTensor, start: int, size: int, fusions: Sequence[Fusion]) -> "Part":
+        base = self._read(tensor, start, size)
+        replacements = [fusion.replaced.get(tensor.entry.name) for fusion in fusions]
+        if not any(replacements):
+            return Part(base=base)
+        return Part(
+            base=base,
+            replaced=tuple(base if one is None else one.read(self.store, start, size) for one in replacements),
+        )
 
     def _submit_merge(
         self,
         pipeline: Pipeline,
         tensor: SourceTensor,
         fusions: Sequence[Fusion],
-        known: Callable[[Fusion, TensorArms], Answers],
+        known: AnswersAboutModel,
     ) -> Iterator["Future[Part]"]:
         members = [(fusion.method, fusion.arms(tensor)) for fusion in fusions]
-        answers = [known(fusion, arms) for fusion, (_, arms) in zip(fusions, members, strict=True)]
+        answers = [known(method, arms) for method, arms in members]
         work = TensorWork(members, answers, dtype=tensor.entry.dtype, arithmetic=self.arithmetic)
         places = list(zip(self._chunks(tensor), self._cut(tensor), strict=True))
         for look in work.looks:
@@ -184,72 +196,29 @@ class CheckpointWriter:
             reading = pipeline.read(partial(self._read, tensor, *place))
             yield pipeline.compute(partial(_merged, work, rows, reading))
 
-    def _survey_model(
-        self, pipeline: Pipeline, shards: Sequence[Shard], fusions: Sequence[Fusion]
-    ) -> Callable[[Fusion, TensorArms], Answers]:
-        """Answers about the whole model, found before anything is written."""
-        tensors = [tensor for shard in shards for tensor in shard.tensors if self._is_merged(tensor)]
-        asked = {
-            tensor.entry.name: questions_about_model(
-                question for one in fusions for question in one.method.questions(one.arms(tensor))
-            )
-            for tensor in tensors
-        }
-        if not any(asked.values()):
-            return lambda fusion, arms: {}
-        survey = ModelSurvey(
-            [question for questions in asked.values() for question in questions],
-            entries=_entries_of_streams([fusions[0].arms(tensor) for tensor in tensors]),
-        )
-        work = [(tensor, rows) for tensor in tensors for rows in self._chunks(tensor)]
-        for count, learn, end in (
-            (survey.count_upper_bits, survey.learn_upper_bits, survey.locate),
-            (survey.count_lower_bits, survey.learn_lower_bits, survey.finish),
-        ):
-            for found in pipeline.in_order(
-                pipeline.compute(
-                    partial(self._look_at_rows, count, asked[tensor.entry.name], fusions[0].arms(tensor), rows)
-                )
-                for tensor, rows in work
-            ):
-                learn(found)
-            end()
-        return lambda fusion, arms: survey.answers(fusion.method.questions(arms))
-
-    def _look_at_rows(self, count, questions, arms: TensorArms, rows: Rows):
-        counts = {}
-        for block in rows.cut(BLOCK_ELEMENTS):
-            first, second = (self.arithmetic.delta(factors, block) for factors in arms.factors)
-            count(questions, (first, second), self.arithmetic, counts)
-        return counts
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """Some bytes of a tensor, to be copied where they are not merged."""
+    """Some bytes of a tensor, to be copied where they are not merged. `replaced`: what each fusion writes in their
+    place, where one of them takes the tensor from an adapter."""
 
     base: bytes
+    replaced: tuple[bytes | memoryview, ...] = ()
     merged: MergedRows | None = None
     work: TensorWork | None = None
 
     def content(self, index: int) -> bytes | memoryview:
         """What one fusion writes."""
-        return self.base if self.merged is None else self.merged.contents[index]
+        if self.merged is None:
+            return self.replaced[index] if self.replaced else self.base
+        return self.merged.contents[index]
 
     def without_bytes(self) -> "Part":
         """Its figures."""
         figures = None if self.merged is None else replace(self.merged, contents=())
-        return replace(self, base=b"", merged=figures)
+        return replace(self, base=b"", replaced=(), merged=figures)
 
 
 def _merged(work: TensorWork, rows: Rows, reading: "Future[bytes]") -> Part:
     content = reading.result()
     return Part(base=content, merged=work.merge(rows, content), work=work)
-
-
-def _entries_of_streams(tensors: Sequence[TensorArms]) -> dict[Stream, int]:
-    """Entries of the modules that each arm adapts."""
-    return {
-        stream: sum(arms.rows.height * arms.rows.columns for arms in tensors if arms.factors[index] is not None)
-        for index, stream in enumerate(STREAMS)
-    }

@@ -11,8 +11,9 @@ from paft_trainer.adapters import Adapter, read_adapter, require_base
 from paft_trainer.base_index import index_base, listing_digest
 from paft_trainer.checkpoint_files import CheckpointFiles, find_checkpoint_files, require_index
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid
+from paft_trainer.merge.arithmetic import DTYPES
+from paft_trainer.merge.saved_tensors import check_base_layers, check_saved_tensors
 from paft_trainer.merge.shards import SourceTensor
-from paft_trainer.merge.tensor_work import DTYPES
 from paft_trainer.safetensors_files import TensorEntry, read_header
 from paft_trainer.storage import ObjectStore
 
@@ -26,6 +27,11 @@ class BaseTensors:
     files: CheckpointFiles
     tensors: tuple[SourceTensor, ...]
     tied: bool
+
+    @property
+    def entries(self) -> dict[str, TensorEntry]:
+        """By name."""
+        return {tensor.entry.name: tensor.entry for tensor in self.tensors}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,8 +56,8 @@ class MergeInputs:
 def read_inputs(store: ObjectStore, run_spec: RunSpec, merge: MergeRun) -> MergeInputs:
     """Read adapters and headers. Raises ArtifactMismatch or ConfigInvalid for whatever does not belong together.
 
-    The base's weights are read here, to tell their digest, only where an adapter names the one it was trained on and
-    nobody did so before, and last.
+    The base's weights are read here, to tell their digest, only for a fused checkpoint where an adapter names the one
+    it was trained on and nobody did so before, and last.
     """
     adapters = {
         name: read_adapter(
@@ -62,8 +68,10 @@ def read_inputs(store: ObjectStore, run_spec: RunSpec, merge: MergeRun) -> Merge
     require_one_base(adapters)
     base = open_base(store, run_spec.base.uri)
     check_fit(base, adapters)
+    check_base_layers(store, {tensor.entry.name: tensor for tensor in base.tensors}, adapters)
     base_digest = None
-    if run_spec.base_digest is not None or any(one.base_digest is not None for one in adapters.values()):
+    names_base = merge.spec.output.form == "Full" and any(one.base_digest is not None for one in adapters.values())
+    if run_spec.base_digest is not None or names_base:
         base_digest = _base_digest(store, run_spec)
         for adapter in adapters.values():
             require_base(adapter, base_digest)
@@ -105,7 +113,8 @@ def require_one_base(adapters: Mapping[str, Adapter]) -> None:
 
 def check_fit(base: BaseTensors, adapters: Mapping[str, Adapter]) -> None:
     """Every module of every adapter must be a matrix of the base with its shape. Raises ArtifactMismatch."""
-    entries = {tensor.entry.name: tensor.entry for tensor in base.tensors}
+    entries = base.entries
+    check_saved_tensors(entries, adapters, tied=base.tied)
     for name, adapter in adapters.items():
         missing = [module for module in adapter.modules if f"{module}.weight" not in entries]
         if missing:

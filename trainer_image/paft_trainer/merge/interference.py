@@ -2,8 +2,8 @@
 
 import math
 from array import array
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from paft_api.spec.merge_methods import HAS_ITS_OWN_WEIGHTS, ONE_ARM, MergeMethod
@@ -11,10 +11,13 @@ from paft_api.spec.merge_options import MergeOptions
 from paft_trainer.merge.arithmetic import Added, Meeting
 from paft_trainer.merge.lengths import Lengths, sum_of
 from paft_trainer.merge.module_weights import layer_of
+from paft_trainer.merge.saved_tensors import Replacement
 
 FORMAT_VERSION = 1
 FAR_APART = 30.0
 """Ratio of lengths from which the shorter delta has next to no part in a merge."""
+FAR_FROM_THE_MERGE = 0.05
+"""Relative error of an adapter of a lower rank from which the merge is hardly the one that was asked for."""
 NOWHERE = Meeting(first=0, second=0, both=0, opposed=0)
 
 
@@ -37,10 +40,11 @@ class RowsOutcome:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """What one merge made of some entries. `zero`: entries whose merged delta is 0. `unchanged`: entries that have the
-    base's bits after rounding. `square`: squared length of the merged delta before rounding."""
+    base's bits after rounding, None where nothing is added to a base. `square`: squared length of the merged delta
+    before rounding."""
 
     zero: int
-    unchanged: int
+    unchanged: int | None
     square: float
 
     @classmethod
@@ -53,22 +57,31 @@ class Outcome:
         )
 
     def __add__(self, other: "Outcome") -> "Outcome":
+        is_rounded = self.unchanged is not None and other.unchanged is not None
         return Outcome(
             zero=self.zero + other.zero,
-            unchanged=self.unchanged + other.unchanged,
+            unchanged=self.unchanged + other.unchanged if is_rounded else None,
             square=self.square + other.square,
         )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TensorFigures:
-    """Of one tensor, by one merge."""
+    """Of one tensor, by one merge. `outcome`: None for a merge that cannot be told without the base.
+
+    `residual`: squared length of what the factors of a lower rank leave out, where the merge is written as such.
+    """
 
     name: str
     entries: int
     lengths: Lengths
     meeting: Meeting
-    outcome: Outcome
+    outcome: Outcome | None
+    residual: float | None = None
+
+    def with_residual(self, residual: float) -> "TensorFigures":
+        """The same, written with factors that leave so much out."""
+        return replace(self, residual=residual)
 
     def to_document(self) -> dict[str, Any]:
         """As the report has it."""
@@ -76,21 +89,28 @@ class TensorFigures:
 
     def to_record(self) -> dict[str, Any]:
         """All there is, to be read again."""
-        numbers: dict[str, Any] = {"name": self.name, "entries": self.entries}
+        numbers: dict[str, Any] = {"name": self.name, "entries": self.entries, "residual": self.residual}
         for part, names in _RECORDED.items():
-            numbers[part] = [getattr(getattr(self, part), name) for name in names]
+            value = getattr(self, part)
+            numbers[part] = None if value is None else [getattr(value, name) for name in names]
         return numbers
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "TensorFigures":
         """What `to_record` wrote."""
-        lengths, meeting, outcome = (dict(zip(names, record[part], strict=True)) for part, names in _RECORDED.items())
+        lengths, meeting, outcome = (
+            None if record[part] is None else dict(zip(names, record[part], strict=True))
+            for part, names in _RECORDED.items()
+        )
+        assert lengths is not None
+        assert meeting is not None
         return cls(
             name=record["name"],
             entries=record["entries"],
             lengths=Lengths(**lengths),
             meeting=Meeting(**meeting),
-            outcome=Outcome(**outcome),
+            outcome=None if outcome is None else Outcome(**outcome),
+            residual=record["residual"],
         )
 
 
@@ -101,8 +121,13 @@ _RECORDED = {
 }
 
 
-def interference_report(options: MergeOptions, figures: Sequence[TensorFigures]) -> dict[str, Any]:
-    """The report as a JSON document: the model, its layers, its tensors, and what is worth a word."""
+def interference_report(
+    options: MergeOptions, figures: Sequence[TensorFigures], *, replaced: Mapping[str, Replacement]
+) -> dict[str, Any]:
+    """The report as a JSON document: the model, its layers, its tensors, and what is worth a word.
+
+    `replaced`: tensors that come from an adapter as they are, by name.
+    """
     layers: dict[int, list[TensorFigures]] = {}
     for one in figures:
         layer = layer_of(one.name)
@@ -111,25 +136,51 @@ def interference_report(options: MergeOptions, figures: Sequence[TensorFigures])
     return {
         "formatVersion": FORMAT_VERSION,
         "merge": options.resolved(),
-        "warnings": warnings_of(options, figures),
+        "warnings": [*warnings_of(options, figures), *_replaced(replaced)],
         "model": _figures(figures),
         "layers": [{"layer": layer} | _figures(layers[layer]) for layer in sorted(layers)],
         "tensors": [one.to_document() for one in figures],
+        "replaced": [{"name": name} | replaced[name].to_document() for name in sorted(replaced)],
     }
 
 
 def warnings_of(options: MergeOptions, figures: Sequence[TensorFigures]) -> list[str]:
     """What people who look at the merge should know."""
     found = [*_nothing_to_trim(options, figures), *_one_arm_rules(options, figures), *_arc_is_a_line(options, figures)]
+    return [*found, *_lost_to_rounding(figures), *_far_from_the_merge(figures)]
+
+
+def _lost_to_rounding(figures: Sequence[TensorFigures]) -> Iterable[str]:
     together = _together(figures)
+    if together.outcome is None or together.outcome.unchanged is None:
+        return
     changed = together.entries - together.outcome.zero
     lost = together.outcome.unchanged - together.outcome.zero
     if changed and lost / changed > 0.5:
-        found.append(
+        yield (
             f"{lost / changed:.0%} of the entries that the merge changes are lost to rounding: the deltas are too "
             "small for the base's dtype"
         )
-    return found
+
+
+def _far_from_the_merge(figures: Sequence[TensorFigures]) -> Iterable[str]:
+    error = _figures(figures)["rankError"]
+    if error is not None and error > FAR_FROM_THE_MERGE:
+        yield (
+            f"the adapter differs from the merged deltas by {error:.1%} of their length: its rank is too low for them; "
+            "raise output.rank, or use form Full, which is exact"
+        )
+
+
+def _replaced(replaced: Mapping[str, Replacement]) -> Iterable[str]:
+    for arm in sorted({one.arm for one in replaced.values()}):
+        names = sorted(name for name, one in replaced.items() if one.arm == arm)
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield (
+            f"{names[0]}{more} are the {arm} adapter's own, not merged"
+            if more
+            else (f"{names[0]} is the {arm} adapter's own, not merged")
+        )
 
 
 def _nothing_to_trim(options: MergeOptions, figures: Sequence[TensorFigures]) -> Iterable[str]:
@@ -181,16 +232,19 @@ def _arc_is_a_line(options: MergeOptions, figures: Sequence[TensorFigures]) -> I
 
 
 def _together(figures: Sequence[TensorFigures]) -> TensorFigures:
-    outcome = Outcome(zero=0, unchanged=0, square=0.0)
+    outcome: Outcome | None = Outcome(zero=0, unchanged=0, square=0.0)
     meeting = NOWHERE
     for one in figures:
-        outcome, meeting = outcome + one.outcome, meeting + one.meeting
+        outcome = None if outcome is None or one.outcome is None else outcome + one.outcome
+        meeting += one.meeting
+    residuals = [one.residual for one in figures if one.residual is not None]
     return TensorFigures(
         name="",
         entries=sum(one.entries for one in figures),
         lengths=sum_of([one.lengths for one in figures]),
         meeting=meeting,
         outcome=outcome,
+        residual=math.fsum(residuals) if residuals else None,
     )
 
 
@@ -199,9 +253,7 @@ def _figures(figures: Sequence[TensorFigures]) -> dict[str, Any]:
     one = _together(figures)
     first, second = one.lengths.lengths
     plain = math.sqrt(max(one.lengths.first + one.lengths.second + 2 * one.lengths.product, 0.0))
-    merged = math.sqrt(one.outcome.square)
     either = one.meeting.first + one.meeting.second - one.meeting.both
-    changed = one.entries - one.outcome.zero
     return {
         "entries": one.entries,
         "normSft": first,
@@ -212,13 +264,25 @@ def _figures(figures: Sequence[TensorFigures]) -> dict[str, Any]:
         "densityPreference": _ratio(one.meeting.second, one.entries),
         "supportOverlap": _ratio(one.meeting.both, either),
         "signConflicts": _ratio(one.meeting.opposed, one.meeting.both),
+    } | _outcome(one, plain)
+
+
+def _outcome(one: TensorFigures, plain: float) -> dict[str, Any]:
+    """`plain`: length of the plain sum of both deltas."""
+    merged = zero = unchanged = lost = changed = None
+    if one.outcome is not None:
+        merged, zero, unchanged = math.sqrt(one.outcome.square), one.outcome.zero, one.outcome.unchanged
+        changed = one.entries - zero
+        lost = None if unchanged is None else unchanged - zero
+    return {
         "normMerged": merged,
         "normKept": _ratio(merged, plain),
-        "zeroBeforeRounding": _ratio(one.outcome.zero, one.entries),
-        "zeroAfterRounding": _ratio(one.outcome.unchanged, one.entries),
-        "lostToRounding": _ratio(one.outcome.unchanged - one.outcome.zero, changed),
+        "zeroBeforeRounding": _ratio(zero, one.entries),
+        "zeroAfterRounding": _ratio(unchanged, one.entries),
+        "lostToRounding": _ratio(lost, changed),
+        "rankError": None if one.residual is None else _ratio(math.sqrt(one.residual), merged),
     }
 
 
-def _ratio(part: float, whole: float) -> float | None:
-    return part / whole if whole else None
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None

@@ -1,28 +1,37 @@
-"""README.md of a merged checkpoint: the recipe for people, the front matter for model hubs."""
+"""README.md of a merge: the recipe for people, the front matter for model hubs."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
+_TITLES = {"Full": "Merged checkpoint", "Adapter": "Merged adapter", "Recipe": "Recipe of a merge"}
+_MADE_BY = {
+    "Full": "two LoRA adapters, trained in parallel from one base, merged exactly.",
+    "Adapter": "a LoRA adapter made of two, which were trained in parallel from one base.",
+    "Recipe": "how two LoRA adapters, trained in parallel from one base, are to be merged. Nothing was merged yet.",
+}
+_LIBRARIES = {"Full": "transformers", "Adapter": "peft"}
+
 
 def model_card(recipe: Mapping[str, Any]) -> str:
     """The card of a recipe (see paft_trainer.merge.recipe). It holds nothing that changes between two runs of it."""
     options = recipe["merge"]
+    form = options["form"]
+    library = {"library_name": _LIBRARIES[form]} if form in _LIBRARIES else {}
     front_matter = yaml.safe_dump(
         {
             "base_model": recipe["base"]["uri"],
-            "base_model_relation": "merge",
-            "library_name": "transformers",
+            "base_model_relation": "adapter" if form == "Adapter" else "merge",
+            **library,
             "pipeline_tag": "text-generation",
-            "tags": ["merge", "paft", options["method"]],
+            "tags": ["merge", "paft", options["method"], *(["lora"] if form == "Adapter" else [])],
         },
         sort_keys=False,
     )
     arms = "\n".join(_arm(name, adapter) for name, adapter in sorted(recipe["adapters"].items(), reverse=True))
     return (
-        f"---\n{front_matter}---\n\n# Merged checkpoint\n\n"
-        "Made by PAFT (arXiv 2406.17923): two LoRA adapters, trained in parallel from one base, merged exactly.\n\n"
+        f"---\n{front_matter}---\n\n# {_TITLES[form]}\n\nMade by PAFT (arXiv 2406.17923): {_MADE_BY[form]}\n\n"
         "## Recipe\n\n" + "\n".join(_recipe(recipe)) + f"\n\n## Adapters\n{arms}"
     )
 
@@ -33,7 +42,8 @@ def _recipe(recipe: Mapping[str, Any]) -> list[str]:
     shown = {"method", "weights", "form", "maxShardSize"}
     lines += [f"- {name}: {_value(value)}" for name, value in options.items() if name not in shown]
     base = recipe["base"]
-    return [*lines, f"- base: `{base['uri']}` (`{base['digest']}`)", f"- recipe digest: `{recipe['recipeDigest']}`"]
+    identity = f"`{base['digest']}`" if "digest" in base else f"files as listed: `{base['listingDigest']}`"
+    return [*lines, f"- base: `{base['uri']}` ({identity})", f"- recipe digest: `{recipe['recipeDigest']}`"]
 
 
 def _weights(entry: Mapping[str, Any]) -> str:

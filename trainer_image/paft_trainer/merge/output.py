@@ -100,6 +100,10 @@ class OutputFolder:
         for name in names:
             if name not in _WRITTEN_BY_US | replaced and not name.endswith(_OF_THE_OLD_WEIGHTS):
                 self._copy(base.uri, name)
+        self.write_chat_template(base)
+
+    def write_chat_template(self, base: BaseSpec) -> None:
+        """The job's own, where it has one."""
         if base.chat_template is not None:
             self.write(CHAT_TEMPLATE_FILE, [base.chat_template.encode()])
 

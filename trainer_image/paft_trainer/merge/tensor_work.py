@@ -1,23 +1,20 @@
 """The work on one tensor: looks at the whole of it, then part by part base bytes in, merged bytes of each merge out."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from paft_trainer.errors import ArtifactMismatch
-from paft_trainer.merge.arithmetic import Arithmetic, Delta, Meeting
+from paft_trainer.merge.arithmetic import DTYPES, Arithmetic, Delta, Meeting
 from paft_trainer.merge.guesses import sample_of
 from paft_trainer.merge.interference import NOWHERE, Outcome, RowsOutcome, TensorFigures
 from paft_trainer.merge.method import Method, TensorArms
 from paft_trainer.merge.questions import Answers, Question, Stream, WholeWeights
 from paft_trainer.merge.rows import BLOCK_ELEMENTS, Rows
 from paft_trainer.merge.survey import Look, Seen, Survey
-
-DTYPES = {"BF16": 2, "F32": 4, "F16": 2}
-"""Base dtypes that can take a delta, and bytes of an entry."""
 
 Member = tuple[Method, TensorArms]
 """One of the merges that are made of a tensor, and how it wants the deltas."""
@@ -130,6 +127,18 @@ class TensorWork:
             outcomes=tuple(outcomes),
             meeting=meeting,
         )
+
+    def merged_deltas(self, rows: Rows) -> Iterator[tuple[Rows, tuple[Delta, Delta], Delta | None]]:
+        """Without a base: some rows block by block, both deltas and the first merge's; None for a merge that needs the
+        base."""
+        method, arms = self._members[0]
+        answers = None if self.needs_base_to_look else self.answers()[0]
+        for block in rows.cut(BLOCK_ELEMENTS):
+            deltas = self._deltas(block)
+            if answers is None:
+                yield block, deltas, None
+            else:
+                yield block, deltas, method.merge(arms, deltas, block, answers, self._arithmetic, None)
 
     def answers(self) -> list[dict[Question, tuple[float, ...]]]:
         """All answers, by merge; waits for the looks."""

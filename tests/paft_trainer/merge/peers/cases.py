@@ -76,6 +76,7 @@ EXACT = (
     _with_density("breadcrumbs", 0.9, gamma=0.01),
     _with_density("breadcrumbs", 0.5, gamma=0.1),
     _with_density("breadcrumbs", 0.95, gamma=0.1),
+    _with_density("breadcrumbs", 1.0, gamma=0.1),
     Case(
         name="slerp",
         method="slerp",

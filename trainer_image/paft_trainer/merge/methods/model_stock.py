@@ -27,6 +27,11 @@ class ModelStock:
         share = 2 * cosine / (1 + cosine)
         return share if self.options.is_mergekit else max(share, 0.0)
 
+    def factors(self, tensor: TensorArms) -> tuple[float, float]:
+        """What each delta is multiplied with."""
+        factor = self.share(tensor) / 2 * self.options.lambda_
+        return factor, factor
+
     def questions(self, tensor: TensorArms) -> list[Question]:
         """None."""
         return []
@@ -41,5 +46,4 @@ class ModelStock:
         base: Delta | None,
     ) -> Delta:
         """See Method."""
-        factor = self.share(tensor) / 2 * self.options.lambda_
-        return arithmetic.weighted_sum(*deltas, (factor, factor))
+        return arithmetic.weighted_sum(*deltas, self.factors(tensor))

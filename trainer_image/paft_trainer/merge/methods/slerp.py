@@ -50,6 +50,11 @@ class Slerp:
         lengths = math.sqrt(first) * math.sqrt(second)
         return arc_factors(place, max(-1.0, min(1.0, product / lengths)) if lengths > 0 else None)
 
+    def delta_factors(self, tensor: TensorArms, answers: Answers) -> tuple[float, float]:
+        """What each delta is multiplied with, balance and `lambda` included."""
+        one, other = self.factors(tensor, answers)
+        return one * tensor.balance[0] * self.options.lambda_, other * tensor.balance[1] * self.options.lambda_
+
     def merge(
         self,
         tensor: TensorArms,
@@ -61,10 +66,7 @@ class Slerp:
     ) -> Delta:
         """See Method."""
         one, other = self.factors(tensor, answers)
-        factor = self.options.lambda_
-        merged = arithmetic.weighted_sum(
-            *deltas, (one * tensor.balance[0] * factor, other * tensor.balance[1] * factor)
-        )
+        merged = arithmetic.weighted_sum(*deltas, self.delta_factors(tensor, answers))
         if base is None or not self.takes_whole_weights or one + other == 1:
             return merged
-        return arithmetic.weighted_sum(merged, base, (1.0, (one + other - 1.0) * factor))
+        return arithmetic.weighted_sum(merged, base, (1.0, (one + other - 1.0) * self.options.lambda_))
