@@ -76,7 +76,7 @@ def test_every_figure_of_tensors_layers_and_model(dtype: str) -> None:
         figures.append(
             figures_of(options, *map(factors_of, case[1:]), module=module, dtype=dtype, base=base)
         )  # fmt: skip
-    report = json.loads(json.dumps(interference_report(options, figures)))
+    report = json.loads(json.dumps(interference_report(options, figures, replaced={})))
     assert report["merge"] == options.resolved()
     assert report["model"] == pytest.approx(expected(list(cases.values()), dtype), rel=1e-6)
     assert [tensor["name"] for tensor in report["tensors"]] == [f"{module}.weight" for module in MODULES]
@@ -92,11 +92,11 @@ def test_every_figure_of_tensors_layers_and_model(dtype: str) -> None:
 
 def test_what_cannot_be_divided_is_none() -> None:
     figures = figures_of(options_of("linear"), None, factors_of(np.zeros((2, 3), np.float32)))
-    report = interference_report(options_of("linear"), [figures])
+    report = interference_report(options_of("linear"), [figures], replaced={})
     none = ("normRatio", "cosine", "supportOverlap", "signConflicts", "normKept", "lostToRounding")
     assert [report["model"][name] for name in none] == [None] * len(none)
     assert report["model"]["zeroBeforeRounding"] == 1.0
-    assert interference_report(options_of("linear"), [])["model"]["densitySft"] is None
+    assert interference_report(options_of("linear"), [], replaced={})["model"]["densitySft"] is None
 
 
 def test_figures_are_read_as_they_were_written() -> None:
@@ -105,7 +105,7 @@ def test_figures_are_read_as_they_were_written() -> None:
 
 
 def warnings(options: MergeOptions, *figures: TensorFigures) -> list[str]:
-    return interference_report(options, figures)["warnings"]
+    return interference_report(options, figures, replaced={})["warnings"]
 
 
 def merged(options: MergeOptions, sft: Matrix | None, preference: Matrix | None, **how: Any) -> list[str]:

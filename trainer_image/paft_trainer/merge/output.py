@@ -89,6 +89,13 @@ class OutputFolder:
         """How the deltas met."""
         self.write(INTERFERENCE_FILE, [json.dumps(report, indent=1).encode()])
 
+    def find_warnings(self, manifest: Mapping[str, Any]) -> list[str]:
+        """Those of a finished merge, from its report."""
+        if INTERFERENCE_FILE not in manifest["files"]:
+            return []
+        warnings: list[str] = json.loads(self._store.read(self.uri + INTERFERENCE_FILE))["warnings"]
+        return warnings
+
     def write(self, name: str, chunks: Iterable[bytes]) -> None:
         """Stream one file."""
         size, sha256 = write_hashed(self._store, self.uri + name, chunks)

@@ -48,6 +48,11 @@ def _plan(task: MergeTask, options: MergeOptions) -> PlannedMerge:
     output = OutputFolder(task.store, folder)
     recipe = claim_output(task.store, task.run_spec, folder, recipe)
     finished = output.find_manifest()
+    warnings: list[str] = []
+    if finished is not None:
+        # Whoever wrote the manifest may have been stopped before this.
+        output.forget_shard_records()
+        warnings = output.find_warnings(finished)
     return PlannedMerge(
         options=options,
         output=output,
@@ -55,6 +60,7 @@ def _plan(task: MergeTask, options: MergeOptions) -> PlannedMerge:
         replaced=replaced,
         finished=finished,
         adopted=finished is not None,
+        warnings=warnings,
     )
 
 
