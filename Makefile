@@ -42,16 +42,20 @@ generate: $(STAMP) ## Write generated files anew
 	$(BIN)/python -m paft_api.crdgen --write
 	$(BIN)/python -m paft_cli.reference --write
 	$(BIN)/python -m hack.chart --write
+	$(BIN)/python -m hack.merge_pictures --write
 
 verify: $(STAMP) ## Check that generated files are what the code says
 	$(BIN)/python -m paft_api.reference --check
 	$(BIN)/python -m paft_api.crdgen --check
 	$(BIN)/python -m paft_cli.reference --check
 	$(BIN)/python -m hack.chart --check
+	$(BIN)/python -m hack.merge_pictures --check
 
 bench: $(STAMP) ## Measure; prints tables (QUICK=1 for a short run)
 	$(BIN)/python benchmarks/l1.py $(if $(QUICK),--quick)
 	$(BIN)/python benchmarks/operator.py $(if $(QUICK),--quick)
+	$(BIN)/python benchmarks/merge.py $(if $(QUICK),--quick)
+	$(BIN)/python benchmarks/merge_errors.py $(if $(QUICK),--quick)
 
 campaign: $(STAMP) ## Run property tests with large counts, hostile files, and the operator among all faults (goes on where it ended)
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=campaign --timeout=3600

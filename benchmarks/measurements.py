@@ -33,6 +33,11 @@ def at_most(name: str, value: float, limit: float, unit: str = "") -> Measuremen
     return Measurement(name=name, value=value, unit=unit, goal=f"<= {limit:g}", holds=value <= limit)
 
 
+def at_least(name: str, value: float, limit: float, unit: str = "") -> Measurement:
+    """A figure that must reach `limit`. NaN misses every goal."""
+    return Measurement(name=name, value=value, unit=unit, goal=f">= {limit:g}", holds=value >= limit)
+
+
 def below(name: str, value: float, limit: float, unit: str = "") -> Measurement:
     """A figure that must stay under `limit`."""
     return Measurement(name=name, value=value, unit=unit, goal=f"< {limit:g}", holds=value < limit)

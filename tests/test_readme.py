@@ -47,6 +47,7 @@ def test_make_test_is_everything() -> None:
         "paft_api.reference --check",
         "paft_cli.reference --check",
         "hack.chart --check",
+        "hack.merge_pictures --check",
         'pytest -m "not (slow or node or e2e)"',
         "pytest -m slow",
         "hack.node run -- .venv/bin/python -m pytest -m node",

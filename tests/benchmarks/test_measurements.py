@@ -6,6 +6,7 @@ from pathlib import Path
 from benchmarks.measurements import (
     Measurement,
     above,
+    at_least,
     at_most,
     below,
     exactly,
@@ -19,12 +20,14 @@ from rich.console import Console
 def test_a_goal_holds_up_to_its_limit_and_no_further() -> None:
     verdicts = {
         "at most": [at_most("", value, 0.5).holds for value in (0.4, 0.5, 0.6)],
+        "at least": [at_least("", value, 0.5).holds for value in (0.4, 0.5, 0.6)],
         "below": [below("", value, 0.5).holds for value in (0.4, 0.5, 0.6)],
         "above": [above("", value, 0.5).holds for value in (0.4, 0.5, 0.6)],
         "exactly": [exactly("", value, 0.5).holds for value in (0.4, 0.5, 0.6)],
     }
     assert verdicts == {
         "at most": [True, True, False],
+        "at least": [False, True, True],
         "below": [True, False, False],
         "above": [False, False, True],
         "exactly": [False, True, False],
@@ -32,7 +35,7 @@ def test_a_goal_holds_up_to_its_limit_and_no_further() -> None:
 
 
 def test_what_is_not_a_number_misses_every_goal() -> None:
-    assert not any(goal("", math.nan, 0.5).holds for goal in (at_most, below, above, exactly))
+    assert not any(goal("", math.nan, 0.5).holds for goal in (at_most, at_least, below, above, exactly))
 
 
 def test_the_json_is_a_list_of_figures_with_and_without_goals(tmp_path: Path) -> None:
