@@ -22,7 +22,7 @@ from paft_trainer.merge.methods import method_of
 from paft_trainer.merge.output import OutputFolder
 from paft_trainer.merge.progress import MergeProgress
 from paft_trainer.merge.recipe import claim_output, make_recipe, with_base_digest
-from paft_trainer.merge.shards import Shard, plan_shards
+from paft_trainer.merge.shards import Shard, SourceTensor, plan_shards
 from paft_trainer.merge.tensor_arms import arms_of_tensors
 from paft_trainer.peak_memory import peak_memory_bytes
 from paft_trainer.storage import ObjectStore, open_store
@@ -106,7 +106,7 @@ def _write(
             store=store,
             arithmetic=available_arithmetic(),
             merged=inputs.merged_names,
-            progress=MergeProgress(reporter, inputs.base.tensors).advance,
+            progress=MergeProgress(reporter, inputs.base.tensors, done=_written(shards, planned)).advance,
             hashes=hashes if inputs.base_digest is None else None,
         )
         writer.write(shards, fusions)
@@ -115,6 +115,16 @@ def _write(
     for one, fusion in zip(planned, fusions, strict=True):
         one.recipe = with_base_digest(one.recipe, run_spec, merge, one.options, inputs, base_digest)
         _publish(run_spec, inputs, shards, one, fusion)
+
+
+def _written(shards: Sequence[Shard], planned: Sequence[PlannedMerge]) -> list[SourceTensor]:
+    """Tensors that an interrupted run has written for all merges."""
+    return [
+        tensor
+        for shard in shards
+        if all(one.output.has_shard(shard.name) for one in planned)
+        for tensor in shard.tensors
+    ]
 
 
 def _digest_of_base(store: ObjectStore, base_uri: str, inputs: MergeInputs, sha256: Mapping[str, str]) -> str:
