@@ -24,6 +24,7 @@ from paft_trainer.merge.progress import MergeProgress
 from paft_trainer.merge.recipe import claim_output, make_recipe, with_base_digest
 from paft_trainer.merge.shards import Shard, SourceTensor, plan_shards
 from paft_trainer.merge.tensor_arms import arms_of_tensors
+from paft_trainer.merge.warm_up import begin_warm_up
 from paft_trainer.peak_memory import peak_memory_bytes
 from paft_trainer.storage import ObjectStore, open_store
 
@@ -53,6 +54,7 @@ def run(run_spec: RunSpec, reporter: "Reporter") -> MergeResult:
     started = time.monotonic()
     store = open_store(run_spec.storage, on_wait=lambda message: print(message, flush=True))
     reporter.update(activity=Activity.CHECKING)
+    begin_warm_up((run_spec.merge.spec, *run_spec.merge.spec.candidates), available_arithmetic())
     inputs = read_inputs(store, run_spec, run_spec.merge)
     planned = [
         _plan(store, run_spec, run_spec.merge, options, inputs)
