@@ -24,9 +24,7 @@ REHEARSAL_COMMAND = (sys.executable, "-P", "-m", "paft_trainer.rehearsal")
 _STATES = {FolderState.FREE: "free", FolderState.BEGUN: "begun", FolderState.FINISHED: "has it already"}
 
 
-def rehearse_merge(
-    arguments: MergeArguments, *, as_json: bool, command: Sequence[str] = REHEARSAL_COMMAND
-) -> int:
+def rehearse_merge(arguments: MergeArguments, *, as_json: bool, command: Sequence[str] = REHEARSAL_COMMAND) -> int:
     """Check, try a sample and print; returns the exit code. Raises CommandError for arguments that cannot work."""
     if command == REHEARSAL_COMMAND:
         require_trainer()
@@ -53,8 +51,7 @@ def _text(rehearsal: Rehearsal) -> Iterable[str]:
     yield "Dry run: nothing was claimed or written."
     tensors = f"{rehearsal.merged_tensors} tensors merged, {rehearsal.copied_tensors} copied"
     reads = f"{format_bytes(rehearsal.bytes_read)} read, {format_bytes(rehearsal.bytes_written)} written"
-    rows = [("MERGE", "METHOD", "SHARDS", "WRITES", "FOLDER", "")]
-    rows += [_row(one) for one in rehearsal.merges]
+    rows = [("MERGE", "METHOD", "SHARDS", "WRITES", "FOLDER", ""), *(_row(one) for one in rehearsal.merges)]
     yield f"{rehearsal.base}: {tensors}; {reads}\n{aligned(rows)}"
     if rehearsal.sample is not None:
         yield "\n".join(_estimate(rehearsal, rehearsal.sample))

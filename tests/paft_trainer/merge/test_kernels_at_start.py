@@ -56,7 +56,15 @@ def places(root: Path, folder: Path) -> dict[str, str]:
 
 def test_a_merge_compiles_nothing_that_was_not_compiled_before(root: Path, tmp_path: Path) -> None:
     # In this order each has kernels that those before it do not have.
-    methods = {"linear": None, "ties": 0.3, "slerp": None, "dare_ties": 0.5, "della": 0.5, "sce": 0.5, "model_stock": None}
+    methods = {
+        "linear": None,
+        "ties": 0.3,
+        "slerp": None,
+        "dare_ties": 0.5,
+        "della": 0.5,
+        "sce": 0.5,
+        "model_stock": None,
+    }
     run_specs = [
         merge_run_spec(**places(root, tmp_path / method), method=method, density=density).to_json()
         for method, density in methods.items()

@@ -100,7 +100,9 @@ def test_sizes_digests_and_figures_are_those_of_the_merge(spec: Spec, tmp_path: 
     assert [one.name for one in rehearsal.merges] == [None, "arc", "whole"]
     for one in rehearsal.merges:
         folder = Path(one.uri.removeprefix("file://"))
-        manifest, report = (json.loads((folder / name).read_text()) for name in (MERGE_MANIFEST_FILE, INTERFERENCE_FILE))
+        manifest, report = (
+            json.loads((folder / name).read_text()) for name in (MERGE_MANIFEST_FILE, INTERFERENCE_FILE)
+        )
         assert one.state is FolderState.FREE
         assert one.recipe_digest == manifest["claimedDigest"]
         assert one.shards == one.shards_left == len(list(folder.glob("model-*.safetensors"))) > 1
@@ -157,9 +159,7 @@ def test_the_sample_is_first_middle_and_last(names: list[str], layers: tuple[int
     assert sampled_tensors(inputs) == (layers, tuple(tensors[place] for place in sampled))
 
 
-def test_an_interrupted_merge_has_less_left(
-    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_merge_has_less_left(spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_spec = spec({})
     whole = rehearsed(run_spec)
     changes = FailingStore(FileStore())

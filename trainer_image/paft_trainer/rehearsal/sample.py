@@ -90,9 +90,7 @@ def measure(store: ObjectStore, inputs: MergeInputs, merges: Sequence[PlannedFol
     )
 
 
-def _timed(
-    writer: CheckpointWriter, name: str, tensors: Sequence[SourceTensor], fusions: Sequence[Fusion]
-) -> float:
+def _timed(writer: CheckpointWriter, name: str, tensors: Sequence[SourceTensor], fusions: Sequence[Fusion]) -> float:
     if not tensors:
         return 0.0
     started = time.monotonic()

@@ -14,7 +14,6 @@ from paft_trainer.safetensors_files import encode_header
 from paft_trainer.storage import ObjectStore
 
 
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sizes:
     """Bytes, for all merges together but `written`, which is by merge.
@@ -49,7 +48,9 @@ def sizes_of(
     merged = sum(one.entry.size for one in tensors if one.entry.name in inputs.merged_names)
     others = _other_bytes(store, run_spec, inputs) if is_full else 0
     unfinished = [one for one in merges if one.state is not FolderState.FINISHED]
-    weights = (lambda one: sum(map(_file_bytes, one.left(shards)))) if is_full else (lambda one: _adapter(merge, inputs))
+    weights = (
+        (lambda one: sum(map(_file_bytes, one.left(shards)))) if is_full else (lambda one: _adapter(merge, inputs))
+    )
     return Sizes(
         shards=shards,
         merged=merged,
@@ -57,7 +58,7 @@ def sizes_of(
         others=others * len(unfinished),
         adapters=sum(_size(store, adapter.uri + WEIGHTS_FILE) for adapter in inputs.adapters.values()),
         compared=tuple(sum(one.held.values()) for one in merges),
-        written=tuple(weights(one) + others if one in unfinished else 0 for one in merges),
+        written=tuple(_weights(merge, inputs, one, shards) + others if one in unfinished else 0 for one in merges),
     )
 
 
@@ -69,25 +70,31 @@ def _other_bytes(store: ObjectStore, run_spec: RunSpec, inputs: MergeInputs) -> 
     return listed + len((base.chat_template or "").encode())
 
 
+def _weights(merge: MergeRun, inputs: MergeInputs, folder: PlannedFolder, shards: Sequence[Shard]) -> int:
+    match merge.spec.output.form:
+        case "Full":
+            return sum(_file_bytes(shard) for shard in folder.left(shards))
+        case "Adapter":
+            return _factor_bytes(merge.spec.output.rank, inputs)
+        case "Recipe":
+            return 0
+
+
 def _file_bytes(shard: Shard) -> int:
     described = [(tensor.entry.name, tensor.entry.dtype, tensor.entry.shape) for tensor in shard.tensors]
     header = encode_header(described, metadata={"format": "pt"})
     return len(header) + sum(tensor.entry.size for tensor in shard.tensors)
 
 
-def _adapter(merge: MergeRun, inputs: MergeInputs) -> int:
-    """fp32 factors of an adapter, without its header; nothing for a recipe alone."""
-    output = merge.spec.output
-    if output.form == "Recipe":
-        return 0
-    modules: dict[str, tuple[int, int]] = {}
+def _factor_bytes(rank: int | None, inputs: MergeInputs) -> int:
+    """fp32 factors of an adapter, without its header. `rank`: None for the sum of both arms' ranks."""
+    shapes: dict[str, tuple[int, int]] = {}
     ranks: dict[str, int] = {}
     for adapter in inputs.adapters.values():
         for name, factors in adapter.modules.items():
-            modules[name] = factors.shape
+            shapes[name] = factors.shape
             ranks[name] = ranks.get(name, 0) + factors.a.shape[0]
-    limit = output.rank
-    return sum(4 * (rows + columns) * min(ranks[name], limit or ranks[name]) for name, (rows, columns) in modules.items())
+    return sum(4 * sum(shape) * min(ranks[name], rank or ranks[name]) for name, shape in shapes.items())
 
 
 def _size(store: ObjectStore, uri: str) -> int:
