@@ -48,9 +48,6 @@ def sizes_of(
     merged = sum(one.entry.size for one in tensors if one.entry.name in inputs.merged_names)
     others = _other_bytes(store, run_spec, inputs) if is_full else 0
     unfinished = [one for one in merges if one.state is not FolderState.FINISHED]
-    weights = (
-        (lambda one: sum(map(_file_bytes, one.left(shards)))) if is_full else (lambda one: _adapter(merge, inputs))
-    )
     return Sizes(
         shards=shards,
         merged=merged,
