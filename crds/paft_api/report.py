@@ -79,6 +79,8 @@ class Progress(Model):
     """Preference: share of pairs whose chosen answer has the higher reward."""
     tokens_per_second: float | None = None
     """Over all processes, last steps."""
+    bytes_per_second: Annotated[float, Field(ge=0)] | None = None
+    """Merge: bytes of the base that were merged or copied each second, over the last seconds."""
     eta_seconds: float | None = None
     """Seconds left."""
     checkpoint_step: Annotated[int, Field(ge=0)] | None = None

@@ -6,6 +6,7 @@ import typer
 
 from paft_api.stages import StageName
 from paft_cli import merge_flags as flags
+from paft_cli.errors import CommandError
 from paft_cli.options import (
     ContextOption,
     JobFile,
@@ -224,6 +225,15 @@ def merge(
         str | None,
         typer.Option(metavar="NAME", help="Region of the buckets. Default: the environment's.", show_default=False),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Claim and write nothing: check, merge a sample of layers, and tell sizes, time, memory and "
+            "interference.",
+        ),
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="With --dry-run: print it as JSON.")] = False,
 ) -> None:
     """Merge two adapters into their base, without a job.
 
@@ -260,6 +270,12 @@ def merge(
         endpoint=endpoint,
         region=region,
     )
+    if dry_run:
+        from paft_cli.commands.rehearse import rehearse_merge
+
+        raise typer.Exit(rehearse_merge(arguments, as_json=json))
+    if json:
+        raise CommandError("--json is the form of --dry-run; add that, or leave --json out")
     raise typer.Exit(merge_adapters(arguments))
 
 

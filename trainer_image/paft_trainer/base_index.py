@@ -82,6 +82,13 @@ def index_base(
     return index
 
 
+def known_index(store: ObjectStore, base_uri: str, artifacts_uri: str) -> BaseIndex | None:
+    """The index that was kept of a base whose files are unchanged since, None where there is none."""
+    infos = _list_files(store, base_uri, find_checkpoint_files(store, base_uri))
+    cache_uri = index_uri(artifacts_uri, listing_digest(infos))
+    return read_index(store, cache_uri) if store.head(cache_uri) is not None else None
+
+
 def read_index(store: ObjectStore, uri: str) -> BaseIndex:
     """An index that was kept. Raises ArtifactMismatch where it is broken."""
     try:

@@ -22,6 +22,7 @@ from paft_api.run_spec import RunSpec, TerminationMessage
 from paft_api.stages import StageName
 from paft_trainer.config_map_reports import ConfigMapReportSink, pod_api_server
 from paft_trainer.failures import classify
+from paft_trainer.kernel_cache import keep_kernels_in
 from paft_trainer.parent_process import stop_with_parent
 from paft_trainer.report_forwarder import ReportForwarder
 from paft_trainer.reporting import FileReportSink, Reporter
@@ -80,6 +81,7 @@ def _run(run_spec: RunSpec, reporter: Reporter) -> bool:
             reporter.succeeded(prepare.run(run_spec, reporter))
             return True
         case StageName.MERGE:
+            keep_kernels_in(Path(run_spec.cache_directory))
             from paft_trainer import merge
 
             reporter.succeeded(merge.run(run_spec, reporter))

@@ -41,6 +41,14 @@ def claim_folder(
     return read_claim(store, folder)
 
 
+def find_claim(store: ObjectStore, folder: str, *, manifest_name: str) -> dict[str, object] | None:
+    """The claim that holds in a folder, None for a free one; writes nothing. Raises as claim_folder does."""
+    if store.head(folder + CLAIM_FILE) is None:
+        _require_empty(store, folder, manifest_name)
+        return None
+    return read_claim(store, folder)
+
+
 def read_claim(store: ObjectStore, folder: str) -> dict[str, object]:
     """The claim that holds in a folder. Raises ObjectMissing, or ArtifactMismatch where it is none of ours."""
     uri = folder + CLAIM_FILE

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
+from rich.console import Console
 
 from paft_api.causes import Cause
 from paft_api.report import MergeResult
@@ -21,6 +22,7 @@ from paft_api.spec.storage import StorageSpec
 from paft_api.stages import ARMS, StageName
 from paft_api.yaml_documents import Json
 from paft_cli.commands.run import require_trainer
+from paft_cli.display.merge_display import MergeDisplay, merge_display_on
 from paft_cli.display.summary import stop_text
 from paft_cli.errors import EXIT_FAILED, CommandError
 from paft_cli.local.directories import AttemptDirectory, paft_home
@@ -35,7 +37,6 @@ from paft_cli.tables import format_bytes
 from paft_operator.planner.observation import AttemptObservation, AttemptState
 
 _TICK_SECONDS = 0.2
-_LINE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +68,8 @@ def merge_adapters(arguments: MergeArguments, *, trainer_command: Sequence[str] 
         for note in recipe.mergekit.notes if recipe is not None and recipe.mergekit is not None else ():
             print(f"{arguments.recipe}: {note}", flush=True)
         launchers = Launchers(os.environ, trainer_command)
-        ended = _watch(directory, launchers, stop_signals)
+        with merge_display_on(Console(soft_wrap=True)) as display:
+            ended = _watch(directory, launchers, stop_signals, display)
         if ended.state is AttemptState.STOPPED:
             print(stop_text(shlex.join(["paft", *sys.argv[1:]])))
             return stop_signals.exit_code if stop_signals.requested else EXIT_FAILED
@@ -162,9 +164,10 @@ def _explained(error: ValidationError) -> list[str]:
     return lines
 
 
-def _watch(directory: AttemptDirectory, launchers: Launchers, stop_signals: StopSignals) -> AttemptObservation:
-    """Start the merge and wait for its end, with a line every few seconds."""
-    told_at = time.monotonic()
+def _watch(
+    directory: AttemptDirectory, launchers: Launchers, stop_signals: StopSignals, display: MergeDisplay
+) -> AttemptObservation:
+    """Start the merge and wait for its end."""
     while True:
         observation = observe_attempt(directory, launchers)
         if observation is not None and observation.state is not AttemptState.RUNNING:
@@ -174,11 +177,8 @@ def _watch(directory: AttemptDirectory, launchers: Launchers, stop_signals: Stop
             launchers.kill(directory)
         elif stop_signals.requested:
             launchers.stop(directory, "paft merge was stopped")
-        if observation is not None and observation.report is not None and time.monotonic() - told_at >= _LINE_SECONDS:
-            told_at = time.monotonic()
-            progress = observation.report.progress
-            count = f" {progress.step}/{progress.total_steps} tensors" if progress.step is not None else ""
-            print(f"{progress.activity}{count}", flush=True)
+        if observation is not None and observation.report is not None:
+            display.show(observation.report.progress)
         time.sleep(_TICK_SECONDS)
 
 

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from paft_api.run_spec import MergeRun, RunSpec
@@ -61,6 +61,14 @@ def read_inputs(store: ObjectStore, run_spec: RunSpec, merge: MergeRun) -> Merge
     The base's weights are read here, to tell their digest, only for a fused checkpoint where an adapter names the one
     it was trained on and nobody did so before, and last.
     """
+    inputs = read_headers(store, run_spec, merge)
+    if not needs_base_digest(run_spec, inputs):
+        return inputs
+    return with_base(inputs, _base_digest(store, run_spec))
+
+
+def read_headers(store: ObjectStore, run_spec: RunSpec, merge: MergeRun) -> MergeInputs:
+    """The same as far as it goes without the base's weights and their digest."""
     adapters = {
         name: read_adapter(
             store, reference.uri, expected_base_digest=run_spec.base_digest, expected_digest=reference.digest
@@ -71,14 +79,22 @@ def read_inputs(store: ObjectStore, run_spec: RunSpec, merge: MergeRun) -> Merge
     base = open_base(store, run_spec.base.uri)
     check_fit(base, adapters)
     check_base_layers(store, {tensor.entry.name: tensor for tensor in base.tensors}, adapters)
-    base_digest = None
-    names_base = merge.spec.output.form == "Full" and any(one.base_digest is not None for one in adapters.values())
-    if run_spec.base_digest is not None or names_base:
-        base_digest = _base_digest(store, run_spec)
-        for adapter in adapters.values():
-            require_base(adapter, base_digest)
     listing = _listing_digest(store, run_spec.base.uri, base.files)
-    return MergeInputs(base=base, base_digest=base_digest, listing_digest=listing, adapters=adapters)
+    return MergeInputs(base=base, base_digest=None, listing_digest=listing, adapters=adapters)
+
+
+def needs_base_digest(run_spec: RunSpec, inputs: MergeInputs) -> bool:
+    """Whether the job or an adapter names a base, so that the one at hand must be compared with it."""
+    assert run_spec.merge is not None
+    names_base = any(one.base_digest is not None for one in inputs.adapters.values())
+    return run_spec.base_digest is not None or (run_spec.merge.spec.output.form == "Full" and names_base)
+
+
+def with_base(inputs: MergeInputs, base_digest: str) -> MergeInputs:
+    """The inputs with a base of this content. Raises ArtifactMismatch where an adapter was trained on another one."""
+    for adapter in inputs.adapters.values():
+        require_base(adapter, base_digest)
+    return replace(inputs, base_digest=base_digest)
 
 
 def open_base(store: ObjectStore, base_uri: str) -> BaseTensors:
@@ -165,12 +181,17 @@ def _listing_digest(store: ObjectStore, base_uri: str, files: CheckpointFiles) -
 
 def _base_digest(store: ObjectStore, run_spec: RunSpec) -> str:
     found = index_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri).digest
-    if run_spec.base_digest not in (None, found):
+    require_prepared(run_spec, found)
+    return found
+
+
+def require_prepared(run_spec: RunSpec, base_digest: str) -> None:
+    """Raises ArtifactMismatch where the job was prepared with another base."""
+    if run_spec.base_digest not in (None, base_digest):
         raise ArtifactMismatch(
-            f"{run_spec.base.uri} has the digest {found}, but {run_spec.base_digest} was prepared",
+            f"{run_spec.base.uri} has the digest {base_digest}, but {run_spec.base_digest} was prepared",
             remedy="The base was changed after the job began; put it back, or start the job again.",
         )
-    return found
 
 
 def _read_configuration(store: ObjectStore, base_uri: str) -> dict[str, Any]:

@@ -103,10 +103,8 @@ class OutputFolder:
 
     def copy_base_files(self, base: BaseSpec, names: Sequence[str]) -> None:
         """Tokenizer, generation settings, licence and whatever else the base has, with the job's chat template."""
-        replaced = set() if base.chat_template is None else {CHAT_TEMPLATE_FILE}
-        for name in names:
-            if name not in _WRITTEN_BY_US | replaced and not name.endswith(_OF_THE_OLD_WEIGHTS):
-                self._copy(base.uri, name)
+        for name in copied_names(base, names):
+            self._copy(base.uri, name)
         self.write_chat_template(base)
 
     def write_chat_template(self, base: BaseSpec) -> None:
@@ -157,3 +155,9 @@ class OutputFolder:
         info = self._store.head(base_uri + name)
         size = 0 if info is None else info.size
         self.write(name, read_chunks(self._store, base_uri + name, 0, size, chunk_bytes=COPY_BYTES))
+
+
+def copied_names(base: BaseSpec, names: Sequence[str]) -> list[str]:
+    """Which of the base's files beside its weights and config.json are copied."""
+    replaced = set() if base.chat_template is None else {CHAT_TEMPLATE_FILE}
+    return [name for name in names if name not in _WRITTEN_BY_US | replaced and not name.endswith(_OF_THE_OLD_WEIGHTS)]

@@ -19,7 +19,7 @@ from paft_api.spec.merge import MergeOptions, MergeOutput
 from paft_trainer.adapters import Adapter
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.merge.inputs import MergeInputs
-from paft_trainer.publishing import claim_folder
+from paft_trainer.publishing import claim_folder, find_claim
 from paft_trainer.storage import ObjectStore
 
 FORMAT_VERSION = 1
@@ -77,12 +77,24 @@ def claim_output(store: ObjectStore, run_spec: RunSpec, folder: str, recipe: Map
         manifest_name=MERGE_MANIFEST_FILE,
         allow_unconditional=run_spec.storage.allow_unconditional_publish,
     )
+    _require_ours(folder, held, recipe)
+    return held
+
+
+def is_claimed(store: ObjectStore, folder: str, recipe: Mapping[str, Any]) -> bool:
+    """Whether the output folder is claimed for this recipe already; writes nothing. Raises as claim_output does."""
+    held = find_claim(store, folder, manifest_name=MERGE_MANIFEST_FILE)
+    if held is not None:
+        _require_ours(folder, held, recipe)
+    return held is not None
+
+
+def _require_ours(folder: str, held: Mapping[str, Any], recipe: Mapping[str, Any]) -> None:
     if held.get("recipeDigest") != recipe["recipeDigest"]:
         raise ArtifactMismatch(
             f"{folder} belongs to another recipe: {_in_words(held)}; this one is {_in_words(recipe)}",
             remedy="Choose another merge.output.uri, or delete that folder if nobody needs it.",
         )
-    return held
 
 
 def _options(options: MergeOptions, output: MergeOutput) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from paft_api.layout import candidate_folder
 from paft_api.report import Activity, FinishedArtifact, MergeCandidateResult, MergeResult
 from paft_api.run_spec import RunSpec
 from paft_api.spec.merge import MergeCandidate, MergeOptions
+from paft_trainer.merge.available_arithmetic import available_arithmetic
 from paft_trainer.merge.forms import FORMS
 from paft_trainer.merge.inputs import read_inputs
 from paft_trainer.merge.merge_task import MergeTask, PlannedMerge
 from paft_trainer.merge.output import OutputFolder
 from paft_trainer.merge.recipe import claim_output, make_recipe
 from paft_trainer.merge.saved_tensors import replacements
+from paft_trainer.merge.warm_up import begin_warm_up
 from paft_trainer.peak_memory import peak_memory_bytes
 from paft_trainer.storage import open_store
 
@@ -29,6 +31,7 @@ def run(run_spec: RunSpec, reporter: "Reporter") -> MergeResult:
     started = time.monotonic()
     store = open_store(run_spec.storage, on_wait=lambda message: print(message, flush=True))
     reporter.update(activity=Activity.CHECKING)
+    begin_warm_up((run_spec.merge.spec, *run_spec.merge.spec.candidates), available_arithmetic())
     inputs = read_inputs(store, run_spec, run_spec.merge)
     task = MergeTask(store=store, run_spec=run_spec, merge=run_spec.merge, inputs=inputs, reporter=reporter)
     planned = [_plan(task, options) for options in (run_spec.merge.spec, *run_spec.merge.spec.candidates)]

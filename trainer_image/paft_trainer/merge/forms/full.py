@@ -13,7 +13,7 @@ from paft_trainer.merge.merge_task import MergeTask, PlannedMerge
 from paft_trainer.merge.methods import method_of
 from paft_trainer.merge.progress import MergeProgress
 from paft_trainer.merge.recipe import with_base_digest
-from paft_trainer.merge.shards import Shard, plan_shards
+from paft_trainer.merge.shards import Shard, SourceTensor, plan_shards
 from paft_trainer.merge.tensor_arms import arms_of_tensors
 
 
@@ -39,7 +39,7 @@ def write_checkpoints(task: MergeTask, planned: Sequence[PlannedMerge]) -> None:
             store=task.store,
             arithmetic=available_arithmetic(),
             merged=inputs.merged_names,
-            progress=MergeProgress(task.reporter, inputs.base.tensors).advance,
+            progress=MergeProgress(task.reporter, inputs.base.tensors, done=_written(shards, planned)).advance,
             hashes=hashes if inputs.base_digest is None else None,
         )
         writer.write(shards, fusions)
@@ -48,6 +48,16 @@ def write_checkpoints(task: MergeTask, planned: Sequence[PlannedMerge]) -> None:
     for one, fusion in zip(planned, fusions, strict=True):
         one.recipe = with_base_digest(one.recipe, task.run_spec, task.merge, one.options, inputs, base_digest)
         _publish(task, shards, one, fusion)
+
+
+def _written(shards: Sequence[Shard], planned: Sequence[PlannedMerge]) -> list[SourceTensor]:
+    """Tensors that an interrupted run has written for all merges."""
+    return [
+        tensor
+        for shard in shards
+        if all(one.output.has_shard(shard.name) for one in planned)
+        for tensor in shard.tensors
+    ]
 
 
 def _digest_of_base(task: MergeTask, sha256: Mapping[str, str]) -> str:
