@@ -13,3 +13,9 @@ def keep_kernels_in(cache_directory: Path) -> None:
     the source or into HOME, and kernels cannot even be imported where a pod can write to neither.
     """
     os.environ.setdefault(VARIABLE, str(cache_directory / "kernels"))
+
+
+def has_kernels() -> bool:
+    """Whether anything was kept in the folder that the environment names, or none is named."""
+    folder = os.environ.get(VARIABLE)
+    return folder is None or any(Path(folder).glob("*/*.nbi"))

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from paft_api.durations import format_duration
-from paft_api.report import Progress
+from paft_api.report import Activity, Progress
 from paft_cli.display.displays import is_live
 from paft_cli.display.plain_display import PROGRESS_INTERVAL_SECONDS
 from paft_cli.tables import format_bytes
@@ -64,11 +64,12 @@ class _OneLine:
 
 
 def progress_line(progress: Progress) -> str:
-    """`merging 120/290 tensors, 412.0 MB/s, 7s left`, or what of that is known."""
+    """`merging 120/290 tensors, 412.0 MB/s, 7s left`, or what of that is known; a rate only as long as it merges."""
     words = re.sub(r"(?<=.)([A-Z])", r" \1", progress.activity.value).lower()
     parts = [f"{words} {progress.step}/{progress.total_steps} tensors" if progress.step is not None else words]
-    if progress.bytes_per_second is not None:
+    is_merging = progress.activity is Activity.MERGING
+    if is_merging and progress.bytes_per_second is not None:
         parts.append(f"{format_bytes(round(progress.bytes_per_second))}/s")
-    if progress.eta_seconds is not None:
+    if is_merging and progress.eta_seconds is not None:
         parts.append(f"{format_duration(progress.eta_seconds)} left")
     return ", ".join(parts)

@@ -20,6 +20,7 @@ def merging(step: int) -> Progress:
     [
         (merging(120), "merging 120/290 tensors, 412.0 MB/s, 7s left"),
         (Progress(activity=Activity.MERGING, step=0, total_steps=290), "merging 0/290 tensors"),
+        (merging(290).model_copy(update={"activity": Activity.PUBLISHING}), "publishing 290/290 tensors"),
         (Progress(activity=Activity.WAITING_FOR_STORAGE), "waiting for storage"),
     ],
 )

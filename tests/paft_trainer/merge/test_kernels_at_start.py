@@ -5,16 +5,19 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 import torch
-from tests.merges import folder_uri, load_checkpoint, merge_run_spec
+from tests.merges import folder_uri, load_checkpoint, merge_run_spec, run_merge
 from tests.tiny_models import build_adapter, build_checkpoint
 
 import paft_api
 import paft_trainer
+from paft_trainer.errors import StageError
 from paft_trainer.kernel_cache import VARIABLE
+from paft_trainer.merge import warm_up
 
 _NEW_SIGNATURES = """
 import sys
@@ -105,6 +108,28 @@ def test_a_merge_works_where_only_its_own_folders_may_be_written_to(root: Path, 
     assert ended.returncode == 0, ended.stderr
     assert load_checkpoint(tmp_path / "out").keys() == load_checkpoint(root / "base").keys()
     assert list((tmp_path / "cache" / "kernels").rglob("products.delta_rows-*.nbi"))
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_compiling_begins_before_anything_is_read_where_no_kernels_are_kept(
+    kept: bool, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernels = tmp_path / "kernels" / "kernels_of_some_source"
+    kernels.mkdir(parents=True)
+    if kept:
+        (kernels / "products.gram-60.py311.nbi").touch()
+    monkeypatch.setenv(VARIABLE, str(kernels.parent))
+    begun: list[tuple[list[str], str]] = []
+    monkeypatch.setattr(
+        warm_up, "warm_up", lambda merges, arithmetic, *, dtype: begun.append(([one.method for one in merges], dtype))
+    )
+    run_spec = merge_run_spec(**places(root, tmp_path) | {"base": folder_uri(tmp_path / "nothing")}, method="slerp")
+    with pytest.raises(StageError, match="is empty or does not exist"):
+        run_merge(run_spec)
+    for thread in threading.enumerate():
+        if thread.name == "warm-up":
+            thread.join()
+    assert begun == ([] if kept else [(["slerp"], "BF16")])
 
 
 def _no_compiled_files(folder: str, names: list[str]) -> set[str]:

@@ -8,6 +8,7 @@ import torch
 
 from paft_api.spec.merge_options import MergeOptions
 from paft_trainer.adapters import Factors
+from paft_trainer.kernel_cache import has_kernels
 from paft_trainer.merge.arithmetic import Arithmetic
 from paft_trainer.merge.lengths import lengths_of
 from paft_trainer.merge.method import TensorArms
@@ -19,12 +20,14 @@ _SIDE = 64
 
 
 def begin_warm_up(merges: Sequence[MergeOptions], arithmetic: Arithmetic) -> None:
-    """Have it done by a thread, while adapters and headers are read; whoever needs a kernel meanwhile waits for it.
+    """Where no kernels are kept yet, have it done by a thread while adapters and headers are read.
 
-    With kernels that nobody has compiled yet and a store that answers after 30 ms, a merge of 200 MB ended after 9 s
-    instead of 13 s on two busy cores. Few bases are anything else than bf16, and for those one kernel is left.
+    Whoever needs a kernel meanwhile waits for it. With a store that answers after 30 ms, a merge of 200 MB ended after
+    9 s instead of 13 s on two busy cores. Few bases are anything else than bf16, and for those one kernel is left.
+    Where kernels are kept there is nothing to win, and a thread of its own costs 15 MB.
     """
-    threading.Thread(target=warm_up, args=(merges, arithmetic), kwargs={"dtype": "BF16"}, name="warm-up").start()
+    if not has_kernels():
+        threading.Thread(target=warm_up, args=(merges, arithmetic), kwargs={"dtype": "BF16"}, name="warm-up").start()
 
 
 def warm_up(merges: Sequence[MergeOptions], arithmetic: Arithmetic, *, dtype: str) -> None:

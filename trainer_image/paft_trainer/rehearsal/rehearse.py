@@ -123,8 +123,8 @@ def _notes(
             "Time is that of the sample, by bytes of the base, on this machine as it is now: reading, merging and "
             "hashing. Not included are the speed of writing, which was not tried, the start of the process, and "
             "compiling kernels on a machine that has not merged yet.",
-            "Memory is the peak of the process that merged the sample, adapters included. Writing to an object store "
-            "adds a buffer of one upload part for each merge.",
+            "Memory is the peak of the process that merged the sample, adapters included. Chunks that wait to be written "
+            "add some tens of MB, and an object store a buffer of one upload part for each merge.",
         ]
     else:
         notes.append(f"Time and memory are not estimated for the form {merge.spec.output.form}.")
