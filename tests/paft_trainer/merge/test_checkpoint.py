@@ -19,7 +19,7 @@ from tests.merged_checkpoints import (
 from tests.merges import FailingStore, Interrupted, folder_bytes
 
 from paft_trainer.adapters import Factors
-from paft_trainer.merge import checkpoint, tensor_work
+from paft_trainer.merge import model_answers, tensor_work
 from paft_trainer.merge.arithmetic import Delta
 from paft_trainer.merge.base_hashes import BaseHashes
 from paft_trainer.merge.cpu_arithmetic import CpuArithmetic
@@ -49,7 +49,7 @@ def wholes(models: dict[str, SmallModel], tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of a few rows, so that small tensors have several."""
-    for module in (checkpoint, tensor_work):
+    for module in (model_answers, tensor_work):
         monkeypatch.setattr(module, "BLOCK_ELEMENTS", 5 * 17)
 
 
