@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from paft_api.spec.merge_methods import ELECTS_SIGNS, TRIMS, MergeMethod
 from paft_api.spec.merge_options import MergeOptions
@@ -77,7 +76,10 @@ def merge_example(method: MergeMethod) -> Example:
 
 def _tensor(first: Sequence[float], second: Sequence[float]) -> TensorArms:
     """As factors of rank 1, whose product is the delta to the bit."""
-    one, other = (Factors(a=torch.tensor([entries]), b=torch.ones(1, 1), scale=1.0) for entries in (first, second))
+    one, other = (
+        Factors(a=np.array([entries], np.float32), b=np.ones((1, 1), np.float32), scale=1.0)
+        for entries in (first, second)
+    )
     return TensorArms(
         name="example.weight",
         rows=Rows(start=0, stop=1, columns=len(first)),

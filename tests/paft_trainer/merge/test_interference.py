@@ -78,8 +78,8 @@ def test_every_figure_of_tensors_layers_and_model(dtype: str) -> None:
         )  # fmt: skip
     report = json.loads(json.dumps(interference_report(options, figures, replaced={})))
     assert report["merge"] == options.resolved()
-    for part in (report["model"], *report["layers"], *report["tensors"]):
-        assert part.pop("rankError") is None  # nothing was cut to a rank
+    for document in (report["model"], *report["tensors"], *report["layers"]):
+        assert document.pop("rankError") is None
     assert report["model"] == pytest.approx(expected(list(cases.values()), dtype), rel=1e-6)
     assert [tensor["name"] for tensor in report["tensors"]] == [f"{module}.weight" for module in MODULES]
     for tensor, case in zip(report["tensors"], cases.values(), strict=True):

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from paft_api.spec.merge_options import MergeOptions
 from paft_trainer.adapters import Factors
@@ -52,5 +51,5 @@ def warm_up(merges: Sequence[MergeOptions], arithmetic: Arithmetic, *, dtype: st
 
 def _factors(scale: float) -> Factors:
     # Entries of many magnitudes, so that a share of them can be chosen.
-    ramp = torch.arange(1.0, _SIDE + 1) / _SIDE
-    return Factors(a=torch.stack([ramp, ramp**2]), b=torch.stack([ramp, -ramp], dim=1), scale=scale)
+    ramp = np.arange(1, _SIDE + 1, dtype=np.float32) / np.float32(_SIDE)
+    return Factors(a=np.stack([ramp, ramp**2]), b=np.stack([ramp, -ramp], axis=1), scale=scale)
