@@ -54,6 +54,8 @@ class InterferenceFigures(Model):
     """Share of entries that keep the base's bits."""
     lost_to_rounding: float | None = None
     """Entries that keep the base's bits, of those that the merged delta changes."""
+    rank_error: float | None = None
+    """What factors cut to a rank leave out; unset here, as a sample is merged into weights."""
 
 
 class LayerInterference(InterferenceFigures):

@@ -76,10 +76,8 @@ def merge_example(method: MergeMethod) -> Example:
 
 def _tensor(first: Sequence[float], second: Sequence[float]) -> TensorArms:
     """As factors of rank 1, whose product is the delta to the bit."""
-    one, other = (
-        Factors(a=np.array([entries], np.float32), b=np.ones((1, 1), np.float32), scale=1.0)
-        for entries in (first, second)
-    )
+    unit = np.ones((1, 1), np.float32)
+    one, other = (Factors(a=np.array([entries], np.float32), b=unit, scale=1.0) for entries in (first, second))
     return TensorArms(
         name="example.weight",
         rows=Rows(start=0, stop=1, columns=len(first)),

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from paft_api.digests import file_set_digest
 from paft_api.layout import ADAPTER_MANIFEST_FILE
 from paft_trainer.adapter_configuration import CONFIGURATION_FILE, AdapterConfiguration, parse_configuration
@@ -38,7 +40,7 @@ class Factors:
         """What no entry of ΔW, nor any sum on the way to it, exceeds in magnitude."""
         if self.is_zero:
             return 0.0
-        largest = float(self.a.abs().max()) * float(self.b.abs().max())
+        largest = float(np.abs(self.a).max()) * float(np.abs(self.b).max())
         return self.a.shape[0] * largest * max(abs(self.scale), 1.0)
 
     @property

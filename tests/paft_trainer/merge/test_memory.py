@@ -17,7 +17,7 @@ ROWS, COLUMNS = 8_192, 8_192
 PROGRAM = f"""
 import sys
 from pathlib import Path
-import torch
+import numpy as np
 from tests.merged_matrices import options_of
 from tests.merged_checkpoints import SmallModel, merge_checkpoint
 from paft_trainer.adapters import Factors
@@ -29,8 +29,9 @@ sweep = {{
     name: options_of(name.partition("+")[0], **({{"densityScope": "Model"}} if name.endswith("+model") else {{}}))
     for name in methods
 }}
-factors = {{"model.layers.0.w": Factors(a=torch.ones(1, {COLUMNS}), b=torch.ones({ROWS}, 1), scale=1.0)}}
-small = {{"model.layers.0.v": Factors(a=torch.ones(1, 8), b=torch.ones(8, 1), scale=1.0)}}
+ones = lambda rows, columns: np.ones((rows, columns), np.float32)
+factors = {{"model.layers.0.w": Factors(a=ones(1, {COLUMNS}), b=ones({ROWS}, 1), scale=1.0)}}
+small = {{"model.layers.0.v": Factors(a=ones(1, 8), b=ones(8, 1), scale=1.0)}}
 warm = SmallModel(folder=folder / "small", sft=small, preference=small)
 merge_checkpoint(warm, folder / "warm", sweep)  # compiles
 before = peak_memory_bytes()

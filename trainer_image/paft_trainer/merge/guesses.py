@@ -17,8 +17,10 @@ from paft_trainer.merge.rows import Rows
 from paft_trainer.merge.selection import EVERYTHING, NOTHING
 
 SAMPLED_ENTRIES = 1 << 18
-"""Entries of a sample, about. Rows and columns are sampled evenly, as magnitudes differ from one to the next."""
-MARGIN = 0.015
+"""Entries of a sample, about."""
+ROWS_TO_COLUMNS = 8
+"""How much denser rows are sampled than columns: magnitudes differ more from one to the next, down to rows of zeros."""
+MARGIN = 0.02
 """Share of all entries by which a guess may be wrong to either side."""
 MOST_OF_A_STREAM = 2
 """Thresholds of one stream up to which guesses save work: each is looked for by itself, while bits are counted once."""
@@ -45,24 +47,27 @@ NOWHERE = Bounds(low=math.inf, high=math.inf)
 def sample_of(factors: Sequence[Factors | None], rows: Rows, arithmetic: Arithmetic) -> tuple[Delta, Delta]:
     """Both deltas in some rows and columns of a whole tensor."""
     entries = rows.height * rows.columns
-    step = math.ceil(math.sqrt(entries / SAMPLED_ENTRIES))
-    sampled = Rows(start=0, stop=len(range(0, rows.height, step)), columns=len(range(0, rows.columns, step)))
-    first, second = (arithmetic.delta(None if one is None else _thinned(one, step), sampled) for one in factors)
+    square = entries / SAMPLED_ENTRIES
+    down = max(1, round(math.sqrt(square / ROWS_TO_COLUMNS)))
+    across = max(1, math.ceil(square / down))
+    sampled = Rows(start=0, stop=len(range(0, rows.height, down)), columns=len(range(0, rows.columns, across)))
+    first, second = (arithmetic.delta(None if one is None else _thinned(one, down, across), sampled) for one in factors)
     return first, second
 
 
 def guess(threshold: Threshold, sample: Magnitudes) -> Bounds:
-    """`sample`: sorted magnitudes of the threshold's stream, times its factor."""
+    """`sample`: magnitudes of the threshold's stream, times its factor."""
     if threshold.of_nonzero:
-        sample = sample[np.searchsorted(sample, 0, side="right") :]
+        sample = sample[sample > 0]
     entries = len(sample)
     place = entries - threshold.rank(entries)
     margin = math.ceil(MARGIN * entries)
     low, high = place - margin, place + margin
-    upper = float(sample[high]) if high < entries else math.inf
+    in_place = np.partition(sample, [max(low, 0), min(high, entries - 1)]) if entries else sample
+    upper = float(in_place[high]) if high < entries else math.inf
     if entries == 0 or upper == 0:
         return NOWHERE
-    return Bounds(low=max(float(sample[low]), SMALLEST) if low >= 0 else SMALLEST, high=upper)
+    return Bounds(low=max(float(in_place[low]), SMALLEST) if low >= 0 else SMALLEST, high=upper)
 
 
 def found(threshold: Threshold, between: Between, *, entries: int) -> float | None:
@@ -87,6 +92,6 @@ def together(parts: Sequence[Between]) -> Between:
     )
 
 
-def _thinned(factors: Factors, step: int) -> Factors:
-    a, b = np.ascontiguousarray(factors.a[:, ::step]), np.ascontiguousarray(factors.b[::step])
+def _thinned(factors: Factors, down: int, across: int) -> Factors:
+    a, b = np.ascontiguousarray(factors.a[:, ::across]), np.ascontiguousarray(factors.b[::down])
     return Factors(a=a, b=b, scale=factors.scale)

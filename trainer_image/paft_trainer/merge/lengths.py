@@ -51,8 +51,8 @@ def sum_of(parts: list[Lengths]) -> Lengths:
 def _product(left: Factors | None, right: Factors | None) -> float:
     if left is None or right is None:
         return 0.0
-    inner = gram(np.ascontiguousarray(left.b.T), np.ascontiguousarray(right.b.T))
-    outer = gram(left.a, right.a)
+    inner = gram(left.b, right.b)
+    outer = gram(np.ascontiguousarray(left.a.T), np.ascontiguousarray(right.a.T))
     # Squares are never negative, but the rounding of a sum that should be 0 can be.
     total = left.scale * right.scale * math.fsum((inner * outer).ravel().tolist())
     return max(total, 0.0) if left is right else total

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 CHUNK_ELEMENTS = 1024 * 1024
 """Elements of a weight that are read, merged and written at once, as far as whole rows allow."""
-BLOCK_ELEMENTS = 64 * 1024
-"""Elements whose deltas are held at once, so that they stay in a core's cache."""
+BLOCK_ELEMENTS = 256 * 1024
+"""Elements whose deltas are held at once: few enough for caches, and enough that calls of kernels cost little."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,7 @@ from paft_api.run_spec import RunSpec
 from paft_api.spec.merge import MergeCandidate, MergeOptions
 from paft_trainer.merge.available_arithmetic import available_arithmetic
 from paft_trainer.merge.forms import FORMS
+from paft_trainer.merge.freed_memory import keep_freed_memory
 from paft_trainer.merge.inputs import read_inputs
 from paft_trainer.merge.merge_task import MergeTask, PlannedMerge
 from paft_trainer.merge.output import OutputFolder
@@ -29,6 +30,7 @@ def run(run_spec: RunSpec, reporter: "Reporter") -> MergeResult:
     """Merge and publish. Started again after an interruption it writes the same bytes. Raises StageError."""
     assert run_spec.merge is not None
     started = time.monotonic()
+    keep_freed_memory()
     store = open_store(run_spec.storage, on_wait=lambda message: print(message, flush=True))
     reporter.update(activity=Activity.CHECKING)
     begin_warm_up((run_spec.merge.spec, *run_spec.merge.spec.candidates), available_arithmetic())

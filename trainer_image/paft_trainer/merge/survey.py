@@ -123,7 +123,7 @@ class Survey:
         """Guess from a sample of both deltas."""
         for threshold in self._guessed:
             values = arithmetic.magnitudes(stream_of(threshold.stream, deltas, arithmetic), factor=threshold.factor)
-            self._bounds[threshold] = guess(threshold, np.sort(values))
+            self._bounds[threshold] = guess(threshold, values)
 
     def is_needed(self, look: Look) -> bool:
         """Whether a look still has anything to find, after the looks before it."""

@@ -11,19 +11,22 @@ from paft_api.spec.merge import MergeCandidate, MergeOptions
 from paft_trainer.merge.inputs import MergeInputs
 from paft_trainer.merge.output import SHARD_RECORDS, OutputFolder
 from paft_trainer.merge.recipe import is_claimed, make_recipe
+from paft_trainer.merge.saved_tensors import Replacement, replacements
 from paft_trainer.merge.shards import Shard
 from paft_trainer.storage import ObjectStore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedFolder:
-    """One of the merges and its folder. `held`: sizes of shards that an interrupted merge has left there, by name."""
+    """One of the merges and its folder. `held`: sizes of shards that an interrupted merge has left there, by name.
+    `replaced`: tensors that come from an adapter as they are."""
 
     options: MergeOptions
     uri: str
     recipe_digest: str
     state: FolderState
     held: dict[str, int]
+    replaced: dict[str, Replacement]
 
     @property
     def name(self) -> str | None:
@@ -46,13 +49,21 @@ def _plan(
     uri = merge.spec.output.uri
     if isinstance(options, MergeCandidate):
         uri = candidate_folder(uri, options.name)
+    replaced = replacements(options.method, inputs.base.entries, inputs.adapters)
     recipe = make_recipe(run_spec, merge, options, inputs)
     state, held = FolderState.FREE, {}
     if is_claimed(store, uri, recipe):
         is_finished = OutputFolder(store, uri).find_manifest() is not None
         state = FolderState.FINISHED if is_finished else FolderState.BEGUN
         held = {} if is_finished else _held_shards(store, uri, recipe["recipeDigest"])
-    return PlannedFolder(options=options, uri=uri, recipe_digest=recipe["recipeDigest"], state=state, held=held)
+    return PlannedFolder(
+        options=options,
+        uri=uri,
+        recipe_digest=recipe["recipeDigest"],
+        state=state,
+        held=held,
+        replaced=replaced,
+    )
 
 
 def _held_shards(store: ObjectStore, uri: str, recipe_digest: str) -> dict[str, int]:

@@ -42,7 +42,7 @@ def rehearse(run_spec: RunSpec, *, tell: Callable[[str], None]) -> Rehearsal:
     return Rehearsal(
         base=run_spec.base.uri,
         merged_tensors=len(inputs.merged_names),
-        copied_tensors=len(inputs.base.tensors) - len(inputs.merged_names),
+        copied_tensors=len(inputs.base.tensors) - len(inputs.merged_names) - len(folders[0].replaced),
         merges=tuple(merges),
         bytes_read=sizes.read + checked,
         bytes_written=sum(sizes.written),
@@ -74,7 +74,8 @@ def _rehearsed(
 ) -> RehearsedMerge:
     found: dict[str, Any] = {}
     if measured is not None and folder in unfinished:
-        report = interference_report(folder.options, measured.figures[unfinished.index(folder)])
+        figures = measured.figures[unfinished.index(folder)]
+        report = interference_report(folder.options, figures, replaced=folder.replaced)
         found = {
             "sampled": InterferenceFigures.model_validate(report["model"]),
             "layers": tuple(LayerInterference.model_validate(layer) for layer in report["layers"]),
@@ -123,8 +124,8 @@ def _notes(
             "Time is that of the sample, by bytes of the base, on this machine as it is now: reading, merging and "
             "hashing. Not included are the speed of writing, which was not tried, the start of the process, and "
             "compiling kernels on a machine that has not merged yet.",
-            "Memory is the peak of the process that merged the sample, adapters included. Chunks that wait to be written "
-            "add some tens of MB, and an object store a buffer of one upload part for each merge.",
+            "Memory is the peak of the process that merged the sample, adapters included. Chunks that wait to be "
+            "written add some tens of MB, and an object store a buffer of one upload part for each merge.",
         ]
     else:
         notes.append(f"Time and memory are not estimated for the form {merge.spec.output.form}.")

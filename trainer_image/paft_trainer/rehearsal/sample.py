@@ -65,6 +65,7 @@ def measure(store: ObjectStore, inputs: MergeInputs, merges: Sequence[PlannedFol
             arms=arms_of_tensors(one.options, inputs, lengths),
             output=OutputFolder(discarding, one.uri),
             recipe_digest=one.recipe_digest,
+            replaced=one.replaced,
         )
         for one in merges
     ]

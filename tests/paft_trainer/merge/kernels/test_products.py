@@ -65,7 +65,7 @@ def test_rows_are_computed_alone(rank: int) -> None:
 
 def test_inner_products_are_those_of_float64() -> None:
     generator = np.random.default_rng(0)
-    left, right = (generator.standard_normal((rows, 5000)).astype(np.float32) for rows in (3, 7))
-    exact = left.astype(np.float64) @ right.astype(np.float64).T
+    left, right = (generator.standard_normal((5000, columns)).astype(np.float32) for columns in (3, 7))
+    exact = left.astype(np.float64).T @ right.astype(np.float64)
     np.testing.assert_allclose(gram(left, right), exact, rtol=1e-12, atol=1e-10)
     assert np.array_equal(gram(left, right), gram(right, left).T)

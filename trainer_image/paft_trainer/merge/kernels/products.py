@@ -71,12 +71,16 @@ def _add_one(factor, row, total):
 
 @kernel
 def gram(left, right):
-    """Inner products of all rows of `left` [m, n] with those of `right` [k, n], both fp32, as float64 [m, k]."""
-    products = np.zeros((left.shape[0], right.shape[0]), np.float64)
-    for i in range(left.shape[0]):
-        for j in range(right.shape[0]):
-            total = np.float64(0)
-            for n in range(left.shape[1]):
-                total += np.float64(left[i, n]) * np.float64(right[j, n])
-            products[i, j] = total
+    """Inner products of all columns of `left` [n, m] with those of `right` [n, k], both fp32, as float64 [m, k].
+
+    Each is summed in the order of n; products of one row are computed side by side.
+    """
+    products = np.zeros((left.shape[1], right.shape[1]), np.float64)
+    for n in range(left.shape[0]):
+        row = right[n]
+        for i in range(left.shape[1]):
+            factor = np.float64(left[n, i])
+            total = products[i]
+            for j in range(row.size):
+                total[j] += factor * np.float64(row[j])
     return products
