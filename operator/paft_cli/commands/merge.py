@@ -31,7 +31,7 @@ from paft_cli.local.launchers import TRAINER_COMMAND, Launchers
 from paft_cli.local.local_host import observe_attempt
 from paft_cli.local.stop_signals import StopSignals
 from paft_cli.merge_recipes.merge_spec import merge_spec_of
-from paft_cli.merge_recipes.recipe_files import RecipeFile, read_candidates, read_recipe
+from paft_cli.merge_recipes.recipe_files import RecipeFile, RecipeInputs, read_candidates, read_recipe
 from paft_cli.merge_recipes.weight_flags import weights_of
 from paft_cli.tables import format_bytes
 from paft_operator.planner.observation import AttemptObservation, AttemptState
@@ -65,7 +65,7 @@ def merge_adapters(arguments: MergeArguments, *, trainer_command: Sequence[str] 
     with tempfile.TemporaryDirectory(prefix="paft-merge-") as folder, StopSignals() as stop_signals:
         directory = AttemptDirectory(Path(folder), StageName.MERGE, 1)
         write_atomically(directory.run_spec_file, run_spec_of(arguments, recipe, directory).to_json())
-        for note in recipe.mergekit.notes if recipe is not None and recipe.mergekit is not None else ():
+        for note in recipe.notes if recipe is not None else ():
             print(f"{arguments.recipe}: {note}", flush=True)
         launchers = Launchers(os.environ, trainer_command)
         with merge_display_on(Console(soft_wrap=True)) as display:
@@ -89,7 +89,7 @@ def merge_adapters(arguments: MergeArguments, *, trainer_command: Sequence[str] 
 def run_spec_of(arguments: MergeArguments, recipe: RecipeFile | None, directory: AttemptDirectory) -> RunSpec:
     """What the merge is told. `recipe`: what `arguments` name. Raises CommandError with all that is wrong."""
     candidates = read_candidates(arguments.candidates) if arguments.candidates is not None else None
-    base, adapters = _inputs(arguments, recipe)
+    inputs = _inputs(arguments, recipe)
     weights: dict[str, Json] = {"weights": weights_of(arguments.weights)} if arguments.weights else {}
     merge = merge_spec_of(
         {**arguments.options, **weights},
@@ -108,7 +108,8 @@ def run_spec_of(arguments: MergeArguments, recipe: RecipeFile | None, directory:
                 stage=StageName.MERGE,
                 attempt=1,
             ),
-            base=BaseSpec(uri=as_uri(base)),
+            base=BaseSpec(uri=as_uri(inputs.base)),
+            base_digest=inputs.base_digest,
             storage=StorageSpec(artifacts_uri=artifacts_uri, endpoint=arguments.endpoint, region=arguments.region),
             report_path=str(directory.report_file),
             termination_path=str(directory.termination_file),
@@ -116,12 +117,16 @@ def run_spec_of(arguments: MergeArguments, recipe: RecipeFile | None, directory:
             cache_directory=str(paft_home() / "cache"),
             merge=MergeRun(
                 spec=merge,
-                sft=AdapterReference(uri=as_uri(adapters[StageName.SFT])),
-                preference=AdapterReference(uri=as_uri(adapters[StageName.PREFERENCE])),
+                sft=_adapter(inputs, StageName.SFT),
+                preference=_adapter(inputs, StageName.PREFERENCE),
             ),
         )
     except ValidationError as error:
         raise CommandError("\n".join(_explained(error))) from error
+
+
+def _adapter(inputs: RecipeInputs, arm: StageName) -> AdapterReference:
+    return AdapterReference(uri=as_uri(inputs.adapters[arm]), digest=inputs.digests.get(arm))
 
 
 def as_uri(address: str) -> str:
@@ -131,14 +136,13 @@ def as_uri(address: str) -> str:
     return Path(address).expanduser().resolve().as_uri() + "/"
 
 
-def _inputs(arguments: MergeArguments, recipe: RecipeFile | None) -> tuple[str, Mapping[StageName, str]]:
-    """Addresses of the base and both adapters, from flags or from mergekit's YAML."""
-    if recipe is not None and recipe.mergekit is not None:
+def _inputs(arguments: MergeArguments, recipe: RecipeFile | None) -> RecipeInputs:
+    """The base and both adapters, from flags or from a recipe that names them."""
+    if recipe is not None and recipe.inputs is not None:
         given = "--base" if arguments.base is not None else "--adapter" if arguments.adapters else None
         if given is not None:
             raise CommandError(f"{given} and {recipe.path} both name it; give it once")
-        mergekit = recipe.mergekit
-        return mergekit.base, {StageName.SFT: mergekit.sft, StageName.PREFERENCE: mergekit.preference}
+        return recipe.inputs
     if arguments.base is None:
         raise CommandError("--base URI is missing: the checkpoint that both adapters were trained on")
     adapters: dict[StageName, str] = {}
@@ -152,7 +156,7 @@ def _inputs(arguments: MergeArguments, recipe: RecipeFile | None) -> tuple[str, 
     missing = [arm.value for arm in ARMS if arm not in adapters]
     if missing:
         raise CommandError(f"--adapter {missing[0]}=URI is missing; both adapters are needed")
-    return arguments.base, adapters
+    return RecipeInputs(base=arguments.base, adapters=adapters)
 
 
 def _explained(error: ValidationError) -> list[str]:

@@ -29,7 +29,7 @@ def rehearse_merge(arguments: MergeArguments, *, as_json: bool, command: Sequenc
     if command == REHEARSAL_COMMAND:
         require_trainer()
     recipe = read_recipe(arguments.recipe) if arguments.recipe is not None else None
-    for note in recipe.mergekit.notes if recipe is not None and recipe.mergekit is not None else ():
+    for note in recipe.notes if recipe is not None else ():
         print(f"{arguments.recipe}: {note}", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="paft-merge-") as folder:
         directory = AttemptDirectory(Path(folder), StageName.MERGE, 1)

@@ -1,13 +1,15 @@
 """`--recipe FILE` and `--candidates FILE`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from paft_api.documents import nearest_place
 from paft_api.errors import JobFileFinding, JobFileInvalid
+from paft_api.stages import ARMS, StageName
 from paft_api.yaml_documents import FieldPath, Json, PlacedDocument, read_document, render_path
 from paft_cli.errors import CommandError
-from paft_cli.merge_recipes.mergekit import MergekitRecipe, is_mergekit, read_mergekit
+from paft_cli.merge_recipes.mergekit import is_mergekit, read_mergekit
 from paft_cli.merge_recipes.mergekit_settings import NotExpressible
 
 _NOT_OF_A_RECIPE = {
@@ -18,17 +20,29 @@ _NOT_OF_A_RECIPE = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RecipeInputs:
+    """What a recipe merges. `base_digest`, `digests`: what has to be found there, where the recipe says so."""
+
+    base: str
+    adapters: Mapping[StageName, str]
+    base_digest: str | None = None
+    digests: Mapping[StageName, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RecipeFile:
     """What a file says about a merge.
 
     `fields`: some of MergeSpec's, as in documents. `document` has the place of each field in the file; it is None for
-    mergekit's YAML, in which the fields have other names. `mergekit`: what that says besides.
+    mergekit's YAML, in which the fields have other names. `inputs`: base and adapters, where the file names them.
+    `notes`: what is done otherwise than mergekit would.
     """
 
     path: Path
     fields: dict[str, Json]
     document: PlacedDocument | None = None
-    mergekit: MergekitRecipe | None = None
+    inputs: RecipeInputs | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read_recipe(path: Path) -> RecipeFile:
@@ -42,11 +56,40 @@ def read_recipe(path: Path) -> RecipeFile:
             mergekit = read_mergekit(content)
         except NotExpressible as error:
             raise _refusal(path, document, error.path, str(error)) from error
-        return RecipeFile(path=path, fields=mergekit.options, mergekit=mergekit)
+        adapters = {StageName.SFT: mergekit.sft, StageName.PREFERENCE: mergekit.preference}
+        inputs = RecipeInputs(base=mergekit.base, adapters=adapters)
+        return RecipeFile(path=path, fields=mergekit.options, inputs=inputs, notes=mergekit.notes)
     for name, reason in _NOT_OF_A_RECIPE.items():
         if name in content:
             raise _refusal(path, document, (name,), reason)
-    return RecipeFile(path=path, fields=content, document=document)
+    fields = {name: value for name, value in content.items() if name not in ("base", "adapters")}
+    return RecipeFile(path=path, fields=fields, document=document, inputs=_inputs(path, document, content))
+
+
+def _inputs(path: Path, document: PlacedDocument, content: Mapping[str, Json]) -> RecipeInputs | None:
+    """Of a recipe that a merge wrote (merge_recipe.yaml), which has them both."""
+    if "base" not in content and "adapters" not in content:
+        return None
+    base = _reference(path, document, content, ("base",))
+    sft, preference = (_reference(path, document, content, ("adapters", arm.value)) for arm in ARMS)
+    digests = {arm: one["digest"] for arm, one in zip(ARMS, (sft, preference), strict=True) if "digest" in one}
+    return RecipeInputs(
+        base=base["uri"],
+        adapters=dict(zip(ARMS, (sft["uri"], preference["uri"]), strict=True)),
+        base_digest=base.get("digest"),
+        digests=digests,
+    )
+
+
+def _reference(
+    path: Path, document: PlacedDocument, content: Mapping[str, Json], field: tuple[str, ...]
+) -> dict[str, str]:
+    found: Json = dict(content)
+    for name in field:
+        found = found.get(name) if isinstance(found, dict) else None
+    if not isinstance(found, dict) or "uri" not in found or not all(isinstance(one, str) for one in found.values()):
+        raise _refusal(path, document, field, "it must have a uri; write {uri: …}, or remove base and adapters")
+    return {name: str(value) for name, value in found.items()}
 
 
 def read_candidates(path: Path) -> RecipeFile:

@@ -8,12 +8,14 @@ from tests.paft_cli.merge_recipes.mergekit_files import LINEAR
 from tests.paft_cli.workplace import PLAYER_COMMAND, Workplace
 from typer.testing import CliRunner
 
+from paft_api.digests import digest_of
 from paft_api.stages import StageName
 from paft_cli.app import app
 from paft_cli.commands.merge import MergeArguments, as_uri, merge_adapters, run_spec_of
 from paft_cli.errors import CommandError
 from paft_cli.local.directories import AttemptDirectory
 from paft_cli.merge_recipes.recipe_files import read_recipe
+from paft_trainer.merge.recipe_file import recipe_file
 
 ARGUMENTS = MergeArguments(
     base="s3://models/base/",
@@ -97,6 +99,38 @@ def test_mergekits_yaml_names_base_and_adapters(workplace: Workplace, directory:
         with pytest.raises(CommandError) as caught:
             run_spec_of(replace(arguments, **change), read_recipe(file), directory)
         assert str(caught.value) == f"{flag} and {file} both name it; give it once"
+
+
+def test_a_recipe_that_a_merge_wrote_names_base_and_adapters(workplace: Workplace, directory: AttemptDirectory) -> None:
+    told = run_spec_of(ARGUMENTS, None, directory)
+    assert told.merge is not None
+    digests = {name: digest_of([name]) for name in ("base", "sft", "preference")}
+    recipe = {
+        "base": {"uri": told.base.uri, "digest": digests["base"]},
+        "adapters": {
+            "sft": {"uri": told.merge.sft.uri, "digest": digests["sft"]},
+            "preference": {"uri": told.merge.preference.uri, "digest": digests["preference"]},
+        },
+    }
+    file = workplace.path / "merge_recipe.yaml"
+    file.write_bytes(recipe_file(told.merge.spec, recipe))
+    arguments = replace(ARGUMENTS, base=None, adapters=(), options={}, weights=(), recipe=file)
+
+    again = run_spec_of(arguments, read_recipe(file), directory)
+
+    assert again.merge is not None
+    assert again.merge.spec.resolved() == told.merge.spec.resolved()
+    assert (again.base, again.base_digest) == (told.base, digests["base"])
+    for before, after, arm in (
+        (told.merge.sft, again.merge.sft, "sft"),
+        (told.merge.preference, again.merge.preference, "preference"),
+    ):
+        assert (after.uri, after.digest) == (before.uri, digests[arm])
+    file.write_text("method: ties\nbase: {uri: s3://models/base/}\nadapters: {sft: s3://adapters/sft}\n")
+    with pytest.raises(CommandError) as caught:
+        read_recipe(file)
+    told_error = "adapters.sft: it must have a uri; write {uri: …}, or remove base and adapters"
+    assert str(caught.value) == f"{file}:3:12: {told_error}"
 
 
 def test_files_and_flags_together_are_merged_and_results_told(
