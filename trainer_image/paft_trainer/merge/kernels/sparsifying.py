@@ -7,6 +7,8 @@ from paft_trainer.merge.kernels.compilation import inlined, kernel
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
 FIRST_FACTOR = np.uint64(0xBF58476D1CE4E5B9)
 SECOND_FACTOR = np.uint64(0x94D049BB133111EB)
+DIGIT_BITS = 11
+"""Bits that are sorted by at once: three times for a magnitude's 31."""
 
 
 @kernel
@@ -56,8 +58,10 @@ def keep_drawn_by_rank(delta, key, start, least, spread, rescales, out):
     zero, one = np.float32(0), np.float32(1)
     rows, columns = delta.shape
     step = spread / np.float64(max(columns - 1, 1))
+    orders = np.empty((2, columns), np.int32)
+    counts = np.empty(1 << DIGIT_BITS, np.int32)
     for i in range(rows):
-        order = np.argsort(np.abs(delta[i]), kind="mergesort")
+        order = _ranked(delta[i], orders, counts)
         for rank in range(columns):
             j = order[rank]
             probability = least + step * np.float64(rank)
@@ -65,3 +69,36 @@ def keep_drawn_by_rank(delta, key, start, least, spread, rescales, out):
             stays = np.float64(number) < probability * np.float64(4294967296.0)
             factor = np.float32(one / np.float32(probability)) if rescales else one
             out[i, j] = delta[i, j] * factor if stays else zero
+
+
+@kernel
+def _ranked(row, orders, counts):
+    """Indices of a row's entries by their magnitude, ascending and stable: a radix sort of its 31 bits.
+
+    `orders` int32 [2, columns] and `counts` int32 [2 ** DIGIT_BITS] are for its use; the answer is one of `orders`.
+    """
+    order, other = orders[0], orders[1]
+    for j in range(row.size):
+        order[j] = j
+    for shift in range(0, 31, DIGIT_BITS):
+        counts[:] = 0
+        for j in range(row.size):
+            counts[_digit(row[j], shift)] += 1
+        first = np.int32(0)
+        for digit in range(counts.size):
+            count = counts[digit]
+            counts[digit] = first
+            first += count
+        for place in range(row.size):
+            j = order[place]
+            digit = _digit(row[j], shift)
+            other[counts[digit]] = j
+            counts[digit] += 1
+        order, other = other, order
+    return order
+
+
+@inlined
+def _digit(value, shift):
+    magnitude = np.uint32(np.float32(value).view(np.uint32) & np.uint32(0x7FFFFFFF))
+    return np.uint32(magnitude >> np.uint32(shift)) & np.uint32((1 << DIGIT_BITS) - 1)
