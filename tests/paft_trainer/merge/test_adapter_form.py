@@ -238,6 +238,9 @@ def test_it_verifies_and_its_card_says_what_it_is(root: Path, tmp_path: Path, sp
     card = (tmp_path / "out" / "README.md").read_text()
     assert "library_name: peft" in card
     assert "base_model_relation: adapter" in card
+    assert "rank: None" not in card
+    configuration = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    assert configuration["base_model_name_or_path"] == str(root / "base")
     path = tmp_path / "out" / "adapter_model.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from paft_trainer.merge import model_answers, tensor_work
 from paft_trainer.merge.arithmetic import Delta
 from paft_trainer.merge.base_hashes import BaseHashes
 from paft_trainer.merge.cpu_arithmetic import CpuArithmetic
+from paft_trainer.merge.output import SHARD_RECORDS
 from paft_trainer.merge.rows import Rows
 from paft_trainer.storage.file_store import FileStore
 
@@ -117,7 +119,8 @@ def test_shards_that_are_there_are_not_computed_again(models: dict[str, SmallMod
     assert again.entries == 0
     shards = sorted(path for path in (tmp_path / "sce").iterdir() if path.suffix == ".safetensors")
     assert len(shards) > 2
-    for spoil in (_flip, _truncate, Path.unlink):
+    records = (partial(_write_record, text) for text in ("{", "null", "[]", "{}", '{"name": 1, "figures": [7]}'))
+    for spoil in (_flip, _truncate, Path.unlink, *records):
         spoil(shards[1])
         one = CountingArithmetic()
         sce = {"sce": INTERRUPTED["sce"]}
@@ -136,6 +139,10 @@ def _flip(path: Path) -> None:
 
 def _truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
+
+
+def _write_record(text: str, path: Path) -> None:
+    path.with_name(f"{SHARD_RECORDS}{path.name}.json").write_text(text)
 
 
 @pytest.mark.parametrize("after", [False, True])

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from paft_trainer.storage.file_store import path_of
+
 _PREFIX = "base_model.model."
 
 
@@ -35,7 +37,8 @@ def encode_configuration(
     document: dict[str, Any] = {
         "alpha_pattern": pattern,
         "auto_mapping": None,
-        "base_model_name_or_path": base_uri,
+        # What PEFT's Auto classes open; they know no URIs.
+        "base_model_name_or_path": str(path_of(base_uri)) if base_uri.startswith("file://") else base_uri,
         "bias": "none",
         "fan_in_fan_out": False,
         "inference_mode": True,

@@ -14,6 +14,10 @@ _MADE_BY = {
 _LIBRARIES = {"Full": "transformers", "Adapter": "peft"}
 
 
+_SHOWN = {"method", "weights", "form", "maxShardSize"}
+"""Options that have a place of their own, or none."""
+
+
 def model_card(recipe: Mapping[str, Any]) -> str:
     """The card of a recipe (see paft_trainer.merge.recipe). It holds nothing that changes between two runs of it."""
     options = recipe["merge"]
@@ -40,7 +44,9 @@ def _recipe(recipe: Mapping[str, Any]) -> list[str]:
     options = recipe["merge"]
     lines = [f"- method: `{options['method']}`", *(f"- weights: {_weights(one)}" for one in options.get("weights", []))]
     shown = {"method", "weights", "form", "maxShardSize"}
-    lines += [f"- {name}: {_value(value)}" for name, value in options.items() if name not in shown]
+    lines += [
+        f"- {name}: {_value(value)}" for name, value in options.items() if name not in shown and value is not None
+    ]
     base = recipe["base"]
     identity = f"`{base['digest']}`" if "digest" in base else f"files as listed: `{base['listingDigest']}`"
     return [*lines, f"- base: `{base['uri']}` ({identity})", f"- recipe digest: `{recipe['recipeDigest']}`"]

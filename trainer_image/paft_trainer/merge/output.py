@@ -1,5 +1,6 @@
 """The output folder: files are streamed into it and remembered with size and SHA-256."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,14 +42,17 @@ class OutputFolder:
     def find_shards(self, recipe_digest: str) -> None:
         """Take up shards that an interrupted run of the same recipe has written; each is read and compared."""
         for info in list(self._store.list(self.uri + SHARD_RECORDS)):
-            record = json.loads(self._store.read(info.uri))
-            name, entry = record["name"], {"size": record["size"], "sha256": record["sha256"]}
-            if record["recipeDigest"] == recipe_digest and self._holds(name, entry):
-                self.files[name] = entry
-                self.base_hashes |= record["baseHashes"]
-                self._figures[name] = {
-                    figures["name"]: TensorFigures.from_record(figures) for figures in record["figures"]
-                }
+            # A record that is none is as good as none: its shard is written again.
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                self._find_shard(json.loads(self._store.read(info.uri)), recipe_digest)
+
+    def _find_shard(self, record: Mapping[str, Any], recipe_digest: str) -> None:
+        name, entry = record["name"], {"size": record["size"], "sha256": record["sha256"]}
+        hashes = dict(record["baseHashes"])
+        figures = {one["name"]: TensorFigures.from_record(one) for one in record["figures"]}
+        if record["recipeDigest"] == recipe_digest and self._holds(name, entry):
+            self.files[name], self._figures[name] = entry, figures
+            self.base_hashes |= hashes
 
     def has_shard(self, name: str) -> bool:
         """Whether a shard is there."""
