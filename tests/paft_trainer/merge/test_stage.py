@@ -12,6 +12,7 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 from tests.merge_references import Reference, reference_merge
+from tests.merged_checkpoints import CountingArithmetic
 from tests.merges import (
     folder_bytes,
     folder_uri,
@@ -28,6 +29,7 @@ from paft_api.digests import file_set_digest
 from paft_api.run_spec import RunSpec
 from paft_api.spec.merge import MergeMethod, MergeOptions
 from paft_trainer.base_index import index_base
+from paft_trainer.merge.forms import full
 from paft_trainer.storage.file_store import FileStore
 
 ARCHITECTURES: dict[Architecture, tuple[torch.dtype, bool, str]] = {
@@ -215,6 +217,19 @@ def test_an_empty_adapter_changes_nothing(root: Path, tmp_path: Path, spec: Spec
     nothing, before = load_checkpoint(tmp_path / "nothing"), load_checkpoint(root / "llama" / "base")
     assert all(torch.equal(merged[name], alone[name]) for name in before)
     assert all(torch.equal(nothing[name].view(torch.uint8), before[name].view(torch.uint8)) for name in before)
+
+
+def test_what_no_arm_changes_costs_nothing(
+    root: Path, tmp_path: Path, spec: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_adapter(tmp_path / "empty", root / "llama" / "base", zero=True)
+    empty = folder_uri(tmp_path / "empty")
+    counting = CountingArithmetic()
+    monkeypatch.setattr(full, "available_arithmetic", lambda: counting)
+    result = run_merge(spec(sft=empty, preference=empty))
+    assert counting.entries == 0
+    assert result.merged_tensors > 0
+    assert result.warnings == ("both deltas are 0: the merge is the base",)
 
 
 def test_a_base_in_one_file_and_one_in_shards_give_the_same_bytes(root: Path, tmp_path: Path, spec: Spec) -> None:

@@ -54,6 +54,16 @@ class MergeInputs:
         """The tensors that get a delta."""
         return frozenset(f"{module}.weight" for adapter in self.adapters.values() for module in adapter.modules)
 
+    @property
+    def changed_names(self) -> frozenset[str]:
+        """Those of them whose delta is not 0 in both arms."""
+        return frozenset(
+            f"{module}.weight"
+            for adapter in self.adapters.values()
+            for module, factors in adapter.modules.items()
+            if not factors.is_zero
+        )
+
 
 def read_inputs(store: ObjectStore, run_spec: RunSpec, merge: MergeRun) -> MergeInputs:
     """Read adapters and headers. Raises ArtifactMismatch or ConfigInvalid for whatever does not belong together.

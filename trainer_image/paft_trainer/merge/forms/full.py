@@ -38,7 +38,8 @@ def write_checkpoints(task: MergeTask, planned: Sequence[PlannedMerge]) -> None:
         writer = CheckpointWriter(
             store=task.store,
             arithmetic=available_arithmetic(),
-            merged=inputs.merged_names,
+            # Nothing is computed where no arm has anything: the bytes are the base's.
+            merged=inputs.changed_names,
             progress=MergeProgress(task.reporter, inputs.base.tensors, done=_written(shards, planned)).advance,
             hashes=hashes if inputs.base_digest is None else None,
         )
