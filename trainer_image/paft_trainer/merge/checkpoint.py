@@ -1,6 +1,5 @@
 """Fused checkpoints: every tensor of the base is read once, and written once for each merge."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
+from paft_trainer.available_processors import available_processors
 from paft_trainer.merge.arithmetic import DTYPES, Arithmetic
 from paft_trainer.merge.base_hashes import BaseHashes
 from paft_trainer.merge.interference import TensorFigures
@@ -59,7 +59,7 @@ class CheckpointWriter:
     merged: frozenset[str]
     progress: Progress
     hashes: BaseHashes | None = None
-    workers: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    workers: int = field(default_factory=available_processors)
     chunk_elements: int = CHUNK_ELEMENTS
 
     def write(self, shards: Sequence[Shard], fusions: Sequence[Fusion]) -> None:

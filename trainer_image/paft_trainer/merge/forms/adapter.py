@@ -4,7 +4,6 @@ Where the merged delta is f₁τ₁ + f₂τ₂ the factors of both arms are put
 Other deltas, and ranks below the sum, get the closest factors of that rank. The base's weights are not read.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import numpy as np
 from paft_api.report import Activity
 from paft_trainer.adapter_weights import SavedTensor
 from paft_trainer.adapters import WEIGHTS_FILE, Factors
+from paft_trainer.available_processors import available_processors
 from paft_trainer.merge.adapter_files import encode_configuration, factor_names
 from paft_trainer.merge.combinations import combination
 from paft_trainer.merge.cpu_arithmetic import CpuArithmetic
@@ -81,7 +81,7 @@ class _AdapterContent:
         progress = MergeProgress(self.task.reporter, [module.tensor for module in self.modules])
         arithmetic = CpuArithmetic()
         with ExitStack() as open_until_the_end:
-            workers = len(os.sched_getaffinity(0))
+            workers = available_processors()
             pipeline = open_until_the_end.enter_context(Pipeline(workers=workers, ahead=AHEAD))
             arms = {module.tensor: module.arms for module in self.modules}
             known = survey_model(

@@ -1,9 +1,9 @@
 """output.form Recipe: what would be merged, and how. The base's weights are neither read nor written."""
 
-import os
 from collections.abc import Sequence
 
 from paft_api.report import Activity
+from paft_trainer.available_processors import available_processors
 from paft_trainer.merge.available_arithmetic import available_arithmetic
 from paft_trainer.merge.delta_pass import DeltaPasses
 from paft_trainer.merge.interference import TensorFigures, interference_report
@@ -49,7 +49,7 @@ def _figures(task: MergeTask, planned: PlannedMerge) -> list[TensorFigures]:
     )
     progress = MergeProgress(task.reporter, tensors)
     figures = []
-    with Pipeline(workers=len(os.sched_getaffinity(0)), ahead=AHEAD) as pipeline:
+    with Pipeline(workers=available_processors(), ahead=AHEAD) as pipeline:
         known = survey_model(pipeline, tensors, [(method, arms_of)], arithmetic, chunk_elements=CHUNK_ELEMENTS)
         for tensor in tensors:
             arms = arms_of(tensor)
