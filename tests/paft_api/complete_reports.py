@@ -49,6 +49,7 @@ PROGRESS = {
     "rewardMargin": 0.2,
     "rewardAccuracy": 0.6,
     "tokensPerSecond": 10.0,
+    "bytesPerSecond": 4.0e8,
     "etaSeconds": 5.0,
     "checkpointStep": 1,
     "resumedStep": 1,

@@ -82,7 +82,8 @@ def test_every_fault_of_an_invalid_spec_is_named() -> None:
 
     assert str(caught.value) == (
         "spec.sft.lora.r: 0 is out of bounds; it must be at least 1; "
-        'spec.merge.method: "tise" is not allowed; use linear, task_arithmetic, ties, dare_linear, dare_ties or slerp. '
+        'spec.merge.method: "tise" is not allowed; use linear, task_arithmetic, ties, dare_linear, dare_ties, della, '
+        "breadcrumbs, slerp, sce, model_stock, sft_only or preference_only. "
         "Did you mean ties?"
     )
     assert caught.value.status == status_in(record)
