@@ -68,7 +68,8 @@ def run_spec(merge: Merge, models: str, output: str, artifacts: str, *, attempt:
         "reportPath": str(attempt / "report.json"),
         "terminationPath": str(attempt / "termination.json"),
         "scratchDirectory": str(attempt / "scratch"),
-        "cacheDirectory": str(attempt / "cache"),
+        # One for all attempts, as it is for the pods of a node: kernels are kept there.
+        "cacheDirectory": str(attempt.parent / "cache"),
         "merge": {
             "spec": spec,
             "sft": {"uri": f"{models}sft/"},
