@@ -17,9 +17,14 @@ class DareTies:
 
     options: MergeOptions
 
+    @property
+    def dropping(self) -> Dropping:
+        """How entries are dropped before."""
+        return Dropping.of(self.options)
+
     def questions(self, tensor: TensorArms) -> list[Question]:
         """Sums of magnitudes, to rescale by them."""
-        return [*Dropping.of(self.options).questions(tensor)]
+        return [*self.dropping.questions(tensor)]
 
     def merge(
         self,
@@ -31,6 +36,6 @@ class DareTies:
         base: Delta | None,
     ) -> Delta:
         """See Method."""
-        dropping = Dropping.of(self.options)
+        dropping = self.dropping
         first, second = (dropping.drop(tensor, arm, delta, rows, arithmetic) for arm, delta in enumerate(deltas))
         return arithmetic.elect(first, second, election(self.options, tensor, dropping.factors(tensor, answers)))

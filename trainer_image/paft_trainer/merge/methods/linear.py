@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 
 from paft_api.spec.merge_options import MergeOptions
-from paft_trainer.merge.arithmetic import Arithmetic, Delta
 from paft_trainer.merge.method import TensorArms
-from paft_trainer.merge.questions import Answers, Question
-from paft_trainer.merge.rows import Rows
+from paft_trainer.merge.sums_of_deltas import SumOfDeltas
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(SumOfDeltas):
     """The weights' sum is never 0: the contract sees to it."""
 
     options: MergeOptions
@@ -19,19 +17,3 @@ class Linear:
         """What each delta is multiplied with."""
         share = self.options.lambda_ / sum(tensor.weights)
         return tensor.scales[0] * share, tensor.scales[1] * share
-
-    def questions(self, tensor: TensorArms) -> list[Question]:
-        """None."""
-        return []
-
-    def merge(
-        self,
-        tensor: TensorArms,
-        deltas: tuple[Delta, Delta],
-        rows: Rows,
-        answers: Answers,
-        arithmetic: Arithmetic,
-        base: Delta | None,
-    ) -> Delta:
-        """See Method."""
-        return arithmetic.weighted_sum(*deltas, self.factors(tensor))

@@ -7,14 +7,12 @@ two LoRA adapters often nearly are, leave almost nothing; opposed ones nothing.
 from dataclasses import dataclass
 
 from paft_api.spec.merge_options import MergeOptions
-from paft_trainer.merge.arithmetic import Arithmetic, Delta
 from paft_trainer.merge.method import TensorArms
-from paft_trainer.merge.questions import Answers, Question
-from paft_trainer.merge.rows import Rows
+from paft_trainer.merge.sums_of_deltas import SumOfDeltas
 
 
 @dataclass(frozen=True)
-class ModelStock:
+class ModelStock(SumOfDeltas):
     """Weights have no part in it."""
 
     options: MergeOptions
@@ -31,19 +29,3 @@ class ModelStock:
         """What each delta is multiplied with."""
         factor = self.share(tensor) / 2 * self.options.lambda_
         return factor, factor
-
-    def questions(self, tensor: TensorArms) -> list[Question]:
-        """None."""
-        return []
-
-    def merge(
-        self,
-        tensor: TensorArms,
-        deltas: tuple[Delta, Delta],
-        rows: Rows,
-        answers: Answers,
-        arithmetic: Arithmetic,
-        base: Delta | None,
-    ) -> Delta:
-        """See Method."""
-        return arithmetic.weighted_sum(*deltas, self.factors(tensor))

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 
 from paft_api.spec.merge_options import MergeOptions
-from paft_trainer.merge.arithmetic import Arithmetic, Delta
 from paft_trainer.merge.method import TensorArms
-from paft_trainer.merge.questions import Answers, Question
-from paft_trainer.merge.rows import Rows
+from paft_trainer.merge.sums_of_deltas import SumOfDeltas
 
 
 @dataclass(frozen=True)
-class OneArm:
+class OneArm(SumOfDeltas):
     """`arm`: 0 for SFT, 1 for preference."""
 
     options: MergeOptions
@@ -20,19 +18,3 @@ class OneArm:
         """What each delta is multiplied with."""
         factor = tensor.weights[self.arm] * self.options.lambda_
         return (factor, 0.0) if self.arm == 0 else (0.0, factor)
-
-    def questions(self, tensor: TensorArms) -> list[Question]:
-        """None."""
-        return []
-
-    def merge(
-        self,
-        tensor: TensorArms,
-        deltas: tuple[Delta, Delta],
-        rows: Rows,
-        answers: Answers,
-        arithmetic: Arithmetic,
-        base: Delta | None,
-    ) -> Delta:
-        """See Method."""
-        return arithmetic.weighted_sum(*deltas, self.factors(tensor))
