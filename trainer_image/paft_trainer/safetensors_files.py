@@ -79,17 +79,18 @@ def read_header(store: ObjectStore, uri: str) -> SafetensorsHeader:
 
 
 def read_raw_header(store: ObjectStore, info: ObjectInfo) -> bytes:
-    """All bytes before the tensors. Raises ArtifactMismatch where that cannot be a header."""
+    """All bytes before the tensors of the content that `info` tells of. Raises ArtifactMismatch where they cannot be a
+    header, and ObjectChanged."""
     uri = info.uri
     if info.size < 8:
         raise _broken(uri, f"it has only {info.size} bytes")
-    beginning = store.read_range(uri, 0, 8)
+    beginning = store.read_range(uri, 0, 8, etag=info.etag)
     length = int.from_bytes(beginning, "little")
     if length > info.size - 8:
         raise _broken(uri, _other_format(beginning) or f"its header claims {length} bytes, more than the file has")
     if length > MAXIMUM_HEADER_BYTES:
         raise _broken(uri, f"its header claims {length} bytes, more than the {MAXIMUM_HEADER_BYTES} that are read here")
-    return beginning + store.read_range(uri, 8, length)
+    return beginning + store.read_range(uri, 8, length, etag=info.etag)
 
 
 def parse_header(uri: str, header: bytes, *, file_size: int) -> SafetensorsHeader:
