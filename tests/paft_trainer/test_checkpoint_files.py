@@ -11,7 +11,7 @@ from tests.tiny_models import build_checkpoint
 
 from paft_api.layout import index_uri
 from paft_api.spec.storage import StorageSpec
-from paft_trainer.base_index import index_base
+from paft_trainer.base.index import index_base
 from paft_trainer.checkpoint_files import INDEX_FILE, find_checkpoint_files
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid, StageError
 from paft_trainer.storage import open_store

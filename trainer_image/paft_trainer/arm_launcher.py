@@ -18,8 +18,8 @@ from paft_api.causes import CAUSE_FACTS, Cause, cause_of_exit_code
 from paft_api.layout import stage_folder
 from paft_api.report import Activity, Failure, ReportState, StageReport
 from paft_api.run_spec import RunSpec, World
-from paft_trainer.base_cache import cached_base
-from paft_trainer.base_index import index_base
+from paft_trainer.base.index import index_base
+from paft_trainer.base.whole_copy import cached_base
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.out_of_memory import OutOfMemoryCounter
 from paft_trainer.parent_process import die_with_parent

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from paft_api.verification import Problem, ProblemKind, VerifiedFolder
-from paft_trainer.base_index import BaseIndex, index_base, read_index
+from paft_trainer.base.index import BaseIndex, index_base, read_index
 from paft_trainer.checkpoint_files import PICKLE_SUFFIXES
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid, StageError
 from paft_trainer.storage import ObjectStore

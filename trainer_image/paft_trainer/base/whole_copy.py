@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from paft_trainer.base_index import CHUNK_BYTES, BaseFile, BaseIndex
+from paft_trainer.base.index import CHUNK_BYTES, BaseFile, BaseIndex
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.safetensors_files import read_chunks
 from paft_trainer.storage import ObjectStore
