@@ -14,9 +14,9 @@ from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
 from transformers.utils.loading_report import LoadStateDictInfo
 
+from paft_trainer.base.piece_index import IndexedTensor
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.foreign_documents import shown
-from paft_trainer.training.base_loading.checkpoint_tensor import CheckpointTensor
 
 _SPECIAL_SETTINGS = ("quantization_config", "fusion_config", "transformers_weights")
 """Entries of config.json that make transformers load in ways of their own."""
@@ -70,16 +70,21 @@ def require_plain_names(model: Any, dtype: torch.dtype, tensors: Iterable[str]) 
             raise OnlyTransformers(f"it renames {shown(name)} to {shown(renamed)} of {architecture}")
 
 
-def tie_weights(model: Any, tensors: Mapping[str, CheckpointTensor]) -> None:
-    """Tie what config.json ties, unless the checkpoint holds both with different values; so does transformers."""
+def tie_weights(model: Any, tensors: Mapping[str, IndexedTensor]) -> list[str]:
+    """Tie what config.json ties, unless the checkpoint holds both with different values; then say so.
+
+    That is what transformers does in one process. Under ZeRO-3 it compares empty tensors, and ties them all the same.
+    """
+    notices = []
     for target, source in list(model.all_tied_weights_keys.items()):
         if target in tensors and source in tensors and not _are_equal(tensors[target], tensors[source]):
-            print(f"{target} and {source} differ in the base, so they are not tied though config.json says so")
+            notices.append(f"{target} and {source} differ in the base, and are not tied though config.json ties them")
             del model.all_tied_weights_keys[target]
     model.tie_weights(recompute_mapping=False)
+    return notices
 
 
-def match_tensors(model: Any, tensors: Mapping[str, CheckpointTensor], base_uri: str) -> list[WantedTensor]:
+def match_tensors(model: Any, tensors: Mapping[str, IndexedTensor], base_uri: str) -> list[WantedTensor]:
     """What goes where, once weights are tied.
 
     Raises ArtifactMismatch where tensors are missing, unexpected or of another shape, other than those that
@@ -127,13 +132,13 @@ def _places(model: Any) -> list[tuple[tuple[str, ...], bool]]:
     return places + [((name,), False) for name in model.state_dict() if name not in parameters]
 
 
-def _are_equal(one: CheckpointTensor, other: CheckpointTensor) -> bool:
-    return (one.dtype, tuple(one.shape), one.hashes) == (other.dtype, tuple(other.shape), other.hashes)
+def _are_equal(one: IndexedTensor, other: IndexedTensor) -> bool:
+    return (one.dtype, one.shape, one.sha256) == (other.dtype, other.shape, other.sha256)
 
 
-def _require_shape(model: Any, tensor: CheckpointTensor, base_uri: str) -> None:
+def _require_shape(model: Any, tensor: IndexedTensor, base_uri: str) -> None:
     expected = tuple(model.get_parameter_or_buffer(tensor.name).shape)
-    if tuple(tensor.shape) != expected:
+    if tensor.shape != expected:
         raise ArtifactMismatch(
             f"{base_uri}: {shown(tensor.name)} has the shape {list(tensor.shape)}, but {type(model).__name__} with "
             f"this config.json needs {list(expected)}",

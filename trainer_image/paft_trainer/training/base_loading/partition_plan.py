@@ -12,8 +12,6 @@ from itertools import pairwise
 
 SMALL_TENSOR_BYTES = 64 * 1024
 """A tensor of up to so many bytes is read by one rank: passing it on costs less than a request per rank."""
-READ_BYTES = 8 * 1024 * 1024
-"""At most so much of a tensor is asked for at once, so that what has arrived but is not taken over stays bounded."""
 EXCHANGED_BYTES = 16 * 1024 * 1024
 """What a rank passes on, or is passed, before ranks exchange it; both are held in memory until then."""
 
@@ -124,7 +122,7 @@ def _divide(layouts: Sequence[TensorLayout], world_size: int) -> dict[str, list[
             reader = min(holders, key=load.__getitem__)
             if len(holders) > 1:
                 load[reader] += count * layout.piece_bytes
-            divided[layout.name] += _cut(layout, first, count, reader)
+            divided[layout.name].append(Reading(tensor=layout.name, first=first, count=count, reader=reader))
     return divided
 
 
@@ -139,12 +137,6 @@ def _candidates(layout: TensorLayout, world_size: int) -> Iterator[tuple[int, in
     for first, after in pairwise(sorted(edges)):
         start, stop = first * layout.piece_bytes, min(after * layout.piece_bytes, layout.size)
         yield first, after - first, layout.holders(start, stop, world_size)
-
-
-def _cut(layout: TensorLayout, first: int, count: int, reader: int) -> Iterator[Reading]:
-    most = max(READ_BYTES // layout.piece_bytes, 1)
-    for start in range(first, first + count, most):
-        yield Reading(tensor=layout.name, first=start, count=min(most, first + count - start), reader=reader)
 
 
 def _slices(layout: TensorLayout, reading: Reading, world_size: int) -> Iterator[Slice]:

@@ -31,7 +31,6 @@ def layouts_of(wanted: Iterable[WantedTensor], tensors: Mapping[str, IndexedTens
 
 def read_weights(
     source: PieceSource,
-    tensors: Mapping[str, IndexedTensor],
     layouts: Sequence[TensorLayout],
     destinations: Mapping[str, Destination],
     *,
@@ -43,6 +42,7 @@ def read_weights(
 
     `device`: what the process group passes bytes between.
     """
+    tensors = source.index.tensors
     filler = Filler(device)
     for each in plan_rounds(layouts, world_size):
         exchange = Exchange(each.slices, rank, world_size, device)

@@ -1,11 +1,10 @@
 """The model of one process without DeepSpeed, filled in place."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 
-from paft_trainer.base.piece_index import IndexedTensor
 from paft_trainer.base.piece_source import PieceSource
 from paft_trainer.training.base_loading.architecture import WantedTensor
 from paft_trainer.training.base_loading.empty_model import replace_parameter
@@ -16,12 +15,11 @@ from paft_trainer.training.base_loading.reading import layouts_of, read_weights
 def load_whole(
     model: Any,
     wanted: Iterable[WantedTensor],
-    tensors: Mapping[str, IndexedTensor],
     source: PieceSource,
     device: torch.device,
 ) -> None:
     """Give every parameter of an empty model its values on `device`, and every buffer its own. Raises StageError."""
-    wanted = list(wanted)
+    wanted, tensors = list(wanted), source.index.tensors
     destinations = {}
     for place in wanted:
         if place.is_parameter:
@@ -34,5 +32,4 @@ def load_whole(
         destinations[place.tensor] = Destination(
             values=values.view(-1), start=0, stop=tensor.size, dtype=DTYPES[tensor.dtype]
         )
-    layouts = layouts_of(wanted, tensors)
-    read_weights(source, tensors, layouts, destinations, rank=0, world_size=1, device=device)
+    read_weights(source, layouts_of(wanted, tensors), destinations, rank=0, world_size=1, device=device)

@@ -12,7 +12,6 @@ import torch
 from deepspeed.accelerator import get_accelerator
 from deepspeed.runtime.zero.partition_parameters import Init, PartitionedParamStatus, ZeroParamStatus
 
-from paft_trainer.base.piece_index import IndexedTensor
 from paft_trainer.base.piece_source import PieceSource
 from paft_trainer.training.base_loading.architecture import OnlyTransformers, WantedTensor
 from paft_trainer.training.base_loading.empty_model import replace_parameter
@@ -36,13 +35,12 @@ def require_plain_partitions(configuration: Mapping[str, Any]) -> None:
 def load_partitions(
     model: Any,
     wanted: Iterable[WantedTensor],
-    tensors: Mapping[str, IndexedTensor],
     source: PieceSource,
     configuration: Mapping[str, Any],
 ) -> None:
     """Give every parameter of an empty model this rank's part, and every buffer its value. Collective."""
     zero = Init(config_dict_or_path=configuration)
-    wanted = list(wanted)
+    wanted, tensors = list(wanted), source.index.tensors
     places = {one.tensor: one for one in wanted}
     layouts = layouts_of(wanted, tensors)
     destinations = {}
@@ -55,15 +53,7 @@ def load_partitions(
         else:
             buffer = model.get_buffer(place.names[0])
             destinations[layout.name] = Destination(values=buffer.view(-1), start=0, stop=layout.size, dtype=dtype)
-    read_weights(
-        source,
-        tensors,
-        layouts,
-        destinations,
-        rank=zero.rank,
-        world_size=zero.dp_world_size,
-        device=zero.local_device,
-    )
+    read_weights(source, layouts, destinations, rank=zero.rank, world_size=zero.dp_world_size, device=zero.local_device)
     # As zero.Init does when it is entered: the gradient of a frozen weight would be made and thrown away otherwise.
     zero._enable_mem_efficient_linear()
 
