@@ -158,10 +158,10 @@ class FailingStore:
         """As the store's."""
         return self._store.read(uri)
 
-    def read_range(self, uri: str, start: int, size: int) -> bytes:
+    def read_range(self, uri: str, start: int, size: int, *, etag: str | None = None) -> bytes:
         """As the store's, remembered."""
         self.ranges.append((uri, start, size))
-        return self._store.read_range(uri, start, size)
+        return self._store.read_range(uri, start, size, etag=etag)
 
     def put(self, uri: str, data: bytes, *, only_if_absent: bool = False) -> None:
         """As the store's, or Interrupted."""

@@ -170,12 +170,12 @@ class StoreThatCannotRead(FailingStore):
         self._read = read
         self._lock = threading.Lock()
 
-    def read_range(self, uri: str, start: int, size: int) -> bytes:
+    def read_range(self, uri: str, start: int, size: int, *, etag: str | None = None) -> bytes:
         """As a file's, until it fails."""
         with self._lock:
             if len(self.ranges) == self._read:
                 raise Interrupted(uri)
-            return super().read_range(uri, start, size)
+            return super().read_range(uri, start, size, etag=etag)
 
 
 class ArithmeticThatFails(CpuArithmetic):

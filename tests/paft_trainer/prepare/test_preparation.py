@@ -80,9 +80,9 @@ def test_what_was_read_once_is_not_read_again(
     reads: list[str] = []
 
     class Recording(FileStore):
-        def read_range(self, uri: str, start: int, size: int) -> bytes:
+        def read_range(self, uri: str, start: int, size: int, *, etag: str | None = None) -> bytes:
             reads.append(uri)
-            return super().read_range(uri, start, size)
+            return super().read_range(uri, start, size, etag=etag)
 
     monkeypatch.setattr(preparation, "open_store", lambda *arguments, **options: Recording())
     assert run_prepare(run_spec) == first

@@ -1,6 +1,7 @@
 """One suite for both object stores; S3 is a real SeaweedFS."""
 
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,17 @@ from paft_api.causes import Cause
 from paft_api.spec.storage import StorageSpec
 from paft_trainer.errors import ConfigInvalid
 from paft_trainer.storage import (
+    ObjectChanged,
     ObjectMissing,
     ObjectStore,
     PreconditionFailed,
     StorageAuth,
+    StorageError,
     StorageUnavailable,
     open_store,
 )
 from paft_trainer.storage.retries import RetryPolicy
+from paft_trainer.storage.s3_connection import S3Connection
 from paft_trainer.storage.s3_store import S3Store
 
 
@@ -77,6 +81,39 @@ def test_a_changed_object_has_another_etag(store: ObjectStore, folder: str) -> N
     assert before is not None
     assert after is not None
     assert before.etag != after.etag
+
+
+def test_an_object_that_changed_under_us_is_an_error_that_says_so(store: ObjectStore, folder: str) -> None:
+    store.put(f"{folder}x", b"one")
+    before = store.head(f"{folder}x")
+    assert before is not None
+    assert store.read_range(f"{folder}x", 1, 2, etag=before.etag) == b"ne"
+    store.put(f"{folder}x", b"two")
+    after = store.head(f"{folder}x")
+    assert after is not None
+    with pytest.raises(ObjectChanged) as caught:
+        store.read_range(f"{folder}x", 1, 2, etag=before.etag)
+    assert f"x changed while it was read: its ETag was {before.etag}, now its ETag is {after.etag}" in (
+        caught.value.message
+    )
+    assert caught.value.cause is Cause.ARTIFACT_MISMATCH
+    store.delete(f"{folder}x")
+    with pytest.raises(ObjectMissing):
+        store.read_range(f"{folder}x", 1, 2, etag=before.etag)
+
+
+def test_an_unfinished_upload_is_found_and_dropped(store: ObjectStore, folder: str) -> None:
+    assert list(store.unfinished_uploads(folder)) == []
+    with pytest.raises(StorageError), store.open_writer(f"{folder}sub/big") as writer:
+        writer.write(b"a" * 9_000_000)
+        (upload,) = store.unfinished_uploads(folder)
+        assert list(store.unfinished_uploads(f"{folder}su")) == [upload]
+        assert list(store.unfinished_uploads(f"{folder}other/")) == []
+        assert abs(datetime.now(UTC) - upload.started_at) < timedelta(minutes=1)
+        store.abort_upload(upload)
+        assert list(store.unfinished_uploads(folder)) == []
+    store.abort_upload(upload)
+    assert list(store.list(folder)) == []
 
 
 def test_a_conditional_put_keeps_what_is_there(store: ObjectStore, folder: str) -> None:
@@ -171,7 +208,7 @@ def test_a_server_that_comes_back_within_the_window_is_waited_for(
     server = seaweedfs.start(tmp_path)
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    store = S3Store(endpoint=server.endpoint, region=None, retries=RetryPolicy(window_seconds=30))
+    store = S3Store(S3Connection(endpoint=server.endpoint), retries=RetryPolicy(window_seconds=30))
     store._connected().create_bucket(Bucket="waiting")
     store.put("s3://waiting/key", b"kept")
     seaweedfs.stop(tmp_path, grace_seconds=0)

@@ -212,10 +212,10 @@ class CountingStore(FileStore):
         self.lock = threading.Lock()
         self.sizes: list[int] = []
 
-    def read_range(self, uri: str, start: int, size: int) -> bytes:
+    def read_range(self, uri: str, start: int, size: int, *, etag: str | None = None) -> bytes:
         with self.lock:
             self.sizes.append(size)
-        return super().read_range(uri, start, size)
+        return super().read_range(uri, start, size, etag=etag)
 
 
 def test_no_more_than_two_pieces_of_a_file_are_asked_for_ahead(tmp_path: Path) -> None:

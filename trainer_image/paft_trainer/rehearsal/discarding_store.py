@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from paft_trainer.storage import ObjectInfo, ObjectStore, ObjectWriter
+from paft_trainer.storage import ObjectInfo, ObjectStore, ObjectWriter, UnfinishedUpload
 
 
 class DiscardingStore:
@@ -24,9 +24,9 @@ class DiscardingStore:
         """As the store's."""
         return self._store.read(uri)
 
-    def read_range(self, uri: str, start: int, size: int) -> bytes:
+    def read_range(self, uri: str, start: int, size: int, *, etag: str | None = None) -> bytes:
         """As the store's."""
-        return self._store.read_range(uri, start, size)
+        return self._store.read_range(uri, start, size, etag=etag)
 
     def put(self, uri: str, data: bytes, *, only_if_absent: bool = False) -> None:
         """Nothing."""
@@ -37,6 +37,13 @@ class DiscardingStore:
         yield _Forgetful()
 
     def delete(self, uri: str) -> None:
+        """Nothing."""
+
+    def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        """As the store's."""
+        return self._store.unfinished_uploads(prefix)
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
         """Nothing."""
 
 

@@ -1,6 +1,7 @@
 """Object storage behind one narrow Protocol: `s3://` and `file://`."""
 
 from paft_trainer.storage.errors import (
+    ObjectChanged,
     ObjectMissing,
     OperationUnsupported,
     PreconditionFailed,
@@ -8,10 +9,11 @@ from paft_trainer.storage.errors import (
     StorageError,
     StorageUnavailable,
 )
-from paft_trainer.storage.object_store import ObjectInfo, ObjectStore, ObjectWriter
+from paft_trainer.storage.object_store import ObjectInfo, ObjectStore, ObjectWriter, UnfinishedUpload
 from paft_trainer.storage.open_store import open_store
 
 __all__ = [
+    "ObjectChanged",
     "ObjectInfo",
     "ObjectMissing",
     "ObjectStore",
@@ -21,5 +23,6 @@ __all__ = [
     "StorageAuth",
     "StorageError",
     "StorageUnavailable",
+    "UnfinishedUpload",
     "open_store",
 ]

@@ -5,16 +5,23 @@ import os
 import stat
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, unquote_to_bytes
 
 from paft_api.causes import Cause
 from paft_trainer.errors import StageError, StageFailed
-from paft_trainer.storage.errors import ObjectMissing, PreconditionFailed, StorageAuth, StorageUnavailable
-from paft_trainer.storage.object_store import ObjectInfo, ObjectWriter
+from paft_trainer.storage.errors import (
+    ObjectChanged,
+    ObjectMissing,
+    PreconditionFailed,
+    StorageAuth,
+    StorageUnavailable,
+)
+from paft_trainer.storage.object_store import ObjectInfo, ObjectWriter, UnfinishedUpload
 
 _TEMPORARY_PREFIX = ".paft-partial-"
 
@@ -53,11 +60,15 @@ class FileStore:
         with _explained(uri):
             return path_of(uri).read_bytes()
 
-    def read_range(self, uri: str, start: int, size: int) -> bytes:
+    def read_range(self, uri: str, start: int, size: int, *, etag: str | None = None) -> bytes:
         """Part of a file."""
         with _explained(uri), path_of(uri).open("rb") as file:
             file.seek(start)
             content = file.read(size)
+            # After the read, so that a change in the middle of it counts, too.
+            found = _etag(os.fstat(file.fileno()))
+        if etag is not None and found != etag:
+            raise ObjectChanged.of(uri, before=etag, now=found)
         if len(content) != size:
             raise StorageUnavailable(
                 f"{uri}: bytes {start} to {start + size} asked for, but the file ends at {start + len(content)}",
@@ -94,6 +105,21 @@ class FileStore:
         """Remove a file."""
         with _explained(uri):
             path_of(uri).unlink(missing_ok=True)
+
+    def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        """Temporary files in the folders whose URI begins with `prefix`."""
+        with _explained(prefix):
+            found = sorted(_partial_files_below(path_of(prefix.rpartition("/")[0])))
+        wanted = uri_of(path_of(prefix))
+        for path, written_at in found:
+            if uri_of(path.parent).startswith(wanted):
+                yield UnfinishedUpload(uri=uri_of(path), upload_id=path.name, started_at=written_at)
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """Remove a temporary file."""
+        assert path_of(upload.uri).name == upload.upload_id
+        assert upload.upload_id.startswith(_TEMPORARY_PREFIX)
+        self.delete(upload.uri)
 
 
 class _FileWriter:
@@ -137,6 +163,15 @@ def _files_below(folder: Path) -> Iterator[Path]:
         yield from (Path(parent) / name for name in names if not name.startswith(_TEMPORARY_PREFIX))
 
 
+def _partial_files_below(folder: Path) -> Iterator[tuple[Path, datetime]]:
+    """Temporary files, and when they were last written to."""
+    for parent, _, names in os.walk(folder, onerror=_raise_unless_missing):
+        for path in (Path(parent) / name for name in names if name.startswith(_TEMPORARY_PREFIX)):
+            # Its writer may have ended since.
+            with suppress(FileNotFoundError):
+                yield path, datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+
 def _raise_unless_missing(error: OSError) -> None:
     # A folder that may not be read must not look like an empty one; one that was deleted meanwhile is one.
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
@@ -151,8 +186,11 @@ def _info(path: Path) -> ObjectInfo | None:
         return None
     if not stat.S_ISREG(status.st_mode):
         return None
-    etag = f"{status.st_mtime_ns:x}-{status.st_ino:x}-{status.st_size:x}"
-    return ObjectInfo(uri=uri_of(path), size=status.st_size, etag=etag)
+    return ObjectInfo(uri=uri_of(path), size=status.st_size, etag=_etag(status))
+
+
+def _etag(status: os.stat_result) -> str:
+    return f"{status.st_mtime_ns:x}-{status.st_ino:x}-{status.st_size:x}"
 
 
 @contextmanager

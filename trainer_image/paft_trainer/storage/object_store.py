@@ -8,6 +8,7 @@ Implementations retry what is worth retrying within `storage.retryWindow` and ra
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 
@@ -22,6 +23,19 @@ class ObjectInfo:
     uri: str
     size: int
     etag: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnfinishedUpload:
+    """A streamed write that somebody began and neither ended nor dropped.
+
+    `uri`: of the object it would become; for files, of the temporary file. `upload_id`: the store's name of it.
+    `started_at`: aware, UTC; for files the time of the last write.
+    """
+
+    uri: str
+    upload_id: str
+    started_at: datetime
 
 
 class ObjectWriter(Protocol):
@@ -43,8 +57,11 @@ class ObjectStore(Protocol):
     def read(self, uri: str) -> bytes:
         """The whole object. Raises ObjectMissing."""
 
-    def read_range(self, uri: str, start: int, size: int) -> bytes:
-        """Exactly `size` bytes from offset `start`. Raises ObjectMissing; a short answer is retried."""
+    def read_range(self, uri: str, start: int, size: int, *, etag: str | None = None) -> bytes:
+        """Exactly `size` bytes from offset `start`. Raises ObjectMissing; a short answer is retried.
+
+        `etag`: of the content that is meant, as `head` and `list` tell it. Raises ObjectChanged where it is another.
+        """
 
     def put(self, uri: str, data: bytes, *, only_if_absent: bool = False) -> None:
         """Write a small object at once. With `only_if_absent`, raises PreconditionFailed where one exists.
@@ -59,3 +76,9 @@ class ObjectStore(Protocol):
 
     def delete(self, uri: str) -> None:
         """Remove the object; no error where there is none."""
+
+    def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        """Streamed writes under `prefix` that have not ended, those of living writers among them."""
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """Drop what was uploaded; no error where it has ended meanwhile."""

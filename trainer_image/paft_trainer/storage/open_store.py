@@ -6,17 +6,17 @@ from contextlib import AbstractContextManager
 from paft_api.spec.storage import StorageSpec
 from paft_trainer.errors import ConfigInvalid
 from paft_trainer.storage.file_store import FileStore
-from paft_trainer.storage.object_store import ObjectInfo, ObjectStore, ObjectWriter
+from paft_trainer.storage.object_store import ObjectInfo, ObjectStore, ObjectWriter, UnfinishedUpload
 from paft_trainer.storage.retries import RetryPolicy
+from paft_trainer.storage.s3_connection import S3Connection
 from paft_trainer.storage.s3_store import S3Store
 
 
 def open_store(storage: StorageSpec, *, on_wait: Callable[[str], None] = lambda message: None) -> ObjectStore:
     """The store of a job. `on_wait` hears what is waited for whenever a call is tried again."""
     retries = RetryPolicy(window_seconds=storage.retry_window, on_wait=on_wait)
-    return DispatchingStore(
-        {"file": FileStore(), "s3": S3Store(endpoint=storage.endpoint, region=storage.region, retries=retries)}
-    )
+    connection = S3Connection(endpoint=storage.endpoint, region=storage.region)
+    return DispatchingStore({"file": FileStore(), "s3": S3Store(connection, retries=retries)})
 
 
 class DispatchingStore:
@@ -37,9 +37,9 @@ class DispatchingStore:
         """See ObjectStore."""
         return self._of(uri).read(uri)
 
-    def read_range(self, uri: str, start: int, size: int) -> bytes:
+    def read_range(self, uri: str, start: int, size: int, *, etag: str | None = None) -> bytes:
         """See ObjectStore."""
-        return self._of(uri).read_range(uri, start, size)
+        return self._of(uri).read_range(uri, start, size, etag=etag)
 
     def put(self, uri: str, data: bytes, *, only_if_absent: bool = False) -> None:
         """See ObjectStore."""
@@ -52,6 +52,14 @@ class DispatchingStore:
     def delete(self, uri: str) -> None:
         """See ObjectStore."""
         self._of(uri).delete(uri)
+
+    def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        """See ObjectStore."""
+        return self._of(prefix).unfinished_uploads(prefix)
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """See ObjectStore."""
+        self._of(upload.uri).abort_upload(upload)
 
     def _of(self, uri: str) -> ObjectStore:
         scheme = uri.partition("://")[0]

@@ -9,61 +9,35 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import boto3
 import botocore.exceptions
-from botocore.config import Config
 
-from paft_trainer.errors import ConfigInvalid
 from paft_trainer.storage.errors import (
+    ObjectChanged,
     ObjectMissing,
-    OperationUnsupported,
     PreconditionFailed,
-    StorageAuth,
     StorageError,
     StorageUnavailable,
     UploadMissing,
 )
 from paft_trainer.storage.multipart_writer import MultipartWriter
-from paft_trainer.storage.object_store import ObjectInfo, ObjectWriter
+from paft_trainer.storage.object_store import ObjectInfo, ObjectWriter, UnfinishedUpload
 from paft_trainer.storage.retries import RetryPolicy, TemporaryFault
+from paft_trainer.storage.s3_client import open_client
+from paft_trainer.storage.s3_connection import S3Connection
+from paft_trainer.storage.s3_errors import translated
 
 Result = TypeVar("Result")
 
-DEFAULT_REGION = "us-east-1"
+SILENCE_SECONDS = 60.0
 FIRST_PART_BYTES = 8 * 1024 * 1024
 """Size of the first parts of a streamed write; what fits into one part is one PUT."""
 
-_MISSING = {"NoSuchKey", "NoSuchBucket", "404", "NotFound"}
-_REFUSED = {
-    "ExpiredToken",
-    "InvalidToken",
-    "InvalidIdentityToken",
-    "AuthorizationHeaderMalformed",
-    "TokenRefreshRequired",
-}
-"""Codes that come with status 400; 401 and 403 are refusals whatever their code."""
-
-_TEMPORARY = {"SlowDown", "RequestTimeout", "RequestTimeTooSkewed"}
-_CONDITION = {"PreconditionFailed", "412"}
-
 
 class S3Store:
-    """Objects of an S3-compatible server.
+    """Objects of an S3-compatible server. `part_bytes`: size of the first parts of streamed writes."""
 
-    `endpoint`: its address, None for AWS. `region`: None for what the environment says. `part_bytes`: size of the first
-    parts of streamed writes.
-    """
-
-    def __init__(
-        self,
-        *,
-        endpoint: str | None,
-        region: str | None,
-        retries: RetryPolicy,
-        part_bytes: int = FIRST_PART_BYTES,
-    ) -> None:
-        self._endpoint = endpoint
-        self._region = region
+    def __init__(self, connection: S3Connection, *, retries: RetryPolicy, part_bytes: int = FIRST_PART_BYTES) -> None:
+        self._connection = connection
         self._retries = retries
         self._part_bytes = part_bytes
         self._lock = threading.Lock()
@@ -95,14 +69,22 @@ class S3Store:
 
     def read(self, uri: str) -> bytes:
         """The whole object."""
-        return self._call(uri, lambda client: _body(client.get_object(**_address(uri))))
+        return self._call(uri, lambda client: _content(client.get_object(**_address(uri))))[1]
 
-    def read_range(self, uri: str, start: int, size: int) -> bytes:
+    def read_range(self, uri: str, start: int, size: int, *, etag: str | None = None) -> bytes:
         """Part of an object."""
         if size == 0:
             return b""
-        wanted = f"bytes={start}-{start + size - 1}"
-        content = self._call(uri, lambda client: _body(client.get_object(**_address(uri), Range=wanted)))
+        options = {"Range": f"bytes={start}-{start + size - 1}"}
+        if etag is not None:
+            options["IfMatch"] = f'"{etag}"'
+        try:
+            found, content = self._call(uri, lambda client: _content(client.get_object(**_address(uri), **options)))
+        except PreconditionFailed as error:
+            raise self._changed(uri, etag) from error
+        # Not every store knows the condition.
+        if etag is not None and found != etag:
+            raise ObjectChanged.of(uri, before=etag, now=found)
         if len(content) != size:
             raise StorageUnavailable(
                 f"{uri}: bytes {start} to {start + size} asked for, but {len(content)} came",
@@ -142,78 +124,67 @@ class S3Store:
         """Remove an object."""
         self._call(uri, lambda client: client.delete_object(**_address(uri)))
 
+    def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        """Multipart uploads that were neither completed nor aborted."""
+        bucket, key = _split(prefix)
+        markers: dict[str, str] = {}
+        while True:
+            page = self._uploads_page(prefix, bucket, key, markers)
+            for entry in page.get("Uploads", ()):
+                yield UnfinishedUpload(
+                    uri=f"s3://{bucket}/{entry['Key']}", upload_id=entry["UploadId"], started_at=entry["Initiated"]
+                )
+            if not page.get("IsTruncated"):
+                return
+            markers = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """Drop an upload's parts."""
+        with contextlib.suppress(UploadMissing):
+            self._call(
+                upload.uri,
+                lambda client: client.abort_multipart_upload(**_address(upload.uri), UploadId=upload.upload_id),
+            )
+
+    def _changed(self, uri: str, etag: str | None) -> ObjectChanged:
+        now = self.head(uri)
+        return ObjectChanged.of(uri, before=str(etag), now=None if now is None else now.etag)
+
+    def _uploads_page(self, prefix: str, bucket: str, key: str, markers: dict[str, str]) -> Any:
+        return self._call(prefix, lambda client: client.list_multipart_uploads(Bucket=bucket, Prefix=key, **markers))
+
     def _page(self, prefix: str, bucket: str, key: str, token: dict[str, str]) -> Any:
         return self._call(prefix, lambda client: client.list_objects_v2(Bucket=bucket, Prefix=key, **token))
 
     def _call(self, uri: str, operation: Callable[[Any], Result]) -> Result:
-        where = f"{uri} at {self._endpoint}" if self._endpoint is not None else uri
+        endpoint = self._connection.endpoint
+        where = f"{uri} at {endpoint}" if endpoint is not None else uri
         return self._retries.run(lambda: self._try(where, operation), what=where)
 
     def _try(self, where: str, operation: Callable[[Any], Result]) -> Result:
         try:
             return operation(self._connected())
-        except botocore.exceptions.ClientError as error:
-            raise _translated(where, error) from error
         except (
-            botocore.exceptions.NoCredentialsError,
-            botocore.exceptions.PartialCredentialsError,
-            botocore.exceptions.ProfileNotFound,
+            botocore.exceptions.ClientError,
+            botocore.exceptions.HTTPClientError,
+            botocore.exceptions.BotoCoreError,
+            ConnectionError,
         ) as error:
-            raise StorageAuth(f"{where}: no credentials: {error}") from error
-        except botocore.exceptions.ParamValidationError as error:
-            raise ConfigInvalid(f"{where}: {error}", remedy="Check the address.") from error
-        except (botocore.exceptions.HTTPClientError, botocore.exceptions.BotoCoreError, ConnectionError) as error:
-            raise TemporaryFault(str(error)) from error
+            raise translated(where, error) from error
 
     def _connected(self) -> Any:
         with self._lock:
             if self._client is None:
-                session = boto3.session.Session()
-                self._client = session.client(
-                    "s3",
-                    endpoint_url=self._endpoint,
-                    region_name=self._region or session.region_name or DEFAULT_REGION,
-                    config=Config(
-                        retries={"total_max_attempts": 1},
-                        connect_timeout=10,
-                        read_timeout=60,
-                        max_pool_connections=16,
-                        s3={"addressing_style": "path" if self._endpoint is not None else "auto"},
-                        request_checksum_calculation="when_required",
-                        response_checksum_validation="when_required",
-                    ),
-                )
+                self._client = open_client(self._connection, silence_seconds=SILENCE_SECONDS)
             return self._client
 
 
-def _translated(where: str, error: botocore.exceptions.ClientError) -> Exception:
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if code in _MISSING:
-        missing = "bucket" if code == "NoSuchBucket" else "object"
-        return ObjectMissing(f"{where}: there is no such {missing}", remedy="Check the address.")
-    if code in _CONDITION:
-        return PreconditionFailed(f"{where} exists already")
-    if code == "NoSuchUpload":
-        return UploadMissing(f"{where}: the store does not know this upload any more")
-    if code == "NotImplemented" or status == 501:
-        return OperationUnsupported(f"{where}: the store cannot do this ({code})", remedy="Use another object store.")
-    if code in _TEMPORARY or status >= 500 or status in (408, 409, 429):
-        return TemporaryFault(code or str(status))
-    if code in _REFUSED or status in (401, 403):
-        return StorageAuth(f"{where}: refused ({code})")
-    if code == "InvalidRange":
-        return StorageUnavailable(
-            f"{where}: bytes asked for lie beyond its end", remedy="The object is truncated; write it again."
-        )
-    return StorageUnavailable(f"{where}: {code or status}: {error.response.get('Error', {}).get('Message', '')}")
-
-
-def _body(answer: Any) -> bytes:
+def _content(answer: Any) -> tuple[str, bytes]:
+    """ETag and body."""
     content: bytes = answer["Body"].read()
     if len(content) != answer["ContentLength"]:
         raise TemporaryFault(f"the answer ended after {len(content)} of {answer['ContentLength']} bytes")
-    return content
+    return answer["ETag"].strip('"'), content
 
 
 def _split(uri: str) -> tuple[str, str]:
