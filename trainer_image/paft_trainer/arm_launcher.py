@@ -19,7 +19,9 @@ from paft_api.layout import stage_folder
 from paft_api.report import Activity, Failure, ReportState, StageReport
 from paft_api.run_spec import RunSpec, World
 from paft_trainer.base.index import index_base
-from paft_trainer.base.whole_copy import cached_base
+from paft_trainer.base.kept_index import read_pieces
+from paft_trainer.base.open_pieces import open_pieces
+from paft_trainer.base.whole_copy import whole_copy
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.out_of_memory import OutOfMemoryCounter
 from paft_trainer.parent_process import die_with_parent
@@ -85,7 +87,8 @@ def _base_folder(run_spec: RunSpec, store: ObjectStore) -> Path:
             f"{run_spec.base_digest}",
             remedy="Start the job again, so that it is prepared for the base as it is now.",
         )
-    return cached_base(store, run_spec.base.uri, index, Path(run_spec.cache_directory))
+    pieces = open_pieces(store, run_spec, read_pieces(store, run_spec.storage.artifacts_uri, index))
+    return whole_copy(store, run_spec.base.uri, index, pieces, Path(run_spec.cache_directory))
 
 
 def _run_ranks(run_spec: RunSpec, base_folder: Path, rendezvous: NodeRendezvous) -> None:

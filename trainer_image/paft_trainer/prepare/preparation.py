@@ -9,7 +9,8 @@ from paft_api.report import Activity, ArmPreparation, FinishedArtifact, PrepareR
 from paft_api.run_spec import RunSpec
 from paft_api.spec.arm import ArmSpec
 from paft_api.stages import StageName
-from paft_trainer.base.index import BaseIndex, index_base
+from paft_trainer.base.index import index_base
+from paft_trainer.base.kept_index import BaseIndex
 from paft_trainer.checkpoint_files import find_checkpoint_files
 from paft_trainer.data.rows import digest_sources
 from paft_trainer.data.schedule import total_steps
