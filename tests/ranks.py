@@ -14,6 +14,8 @@ from typing import Any
 
 from paft_api.report import ReportState, StageReport
 from paft_api.run_spec import RunSpec
+from paft_trainer.arm_launcher import prepare_base
+from paft_trainer.storage import open_store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,6 @@ class Case:
     """One training. `stop_at`: step after which rank 0 is asked to stop."""
 
     run_spec: RunSpec
-    base: Path
     stop_at: int | None = None
 
 
@@ -40,7 +41,10 @@ class Outcome:
 
 def run_cases(cases: Sequence[Case], *, ranks: int, directory: Path) -> list[Outcome]:
     """Run all cases one after the other in one world; with `ranks` 1 in one process without a launcher."""
-    payload = [(case.run_spec.to_json(), str(case.base), case.stop_at) for case in cases]
+    payload = []
+    for case in cases:
+        base = prepare_base(case.run_spec, open_store(case.run_spec.storage))
+        payload.append((case.run_spec.to_json(), str(base), case.stop_at))
     run_on_ranks(_run_arms, payload, ranks=ranks, directory=directory, launched=ranks > 1)
     return [_outcome(entry) for entry in json.loads((directory / "outcomes.json").read_text())]
 

@@ -16,12 +16,11 @@ from tests.ranks import run_on_ranks
 @dataclass(frozen=True, kw_only=True)
 class LoadCase:
     """One loading. `dtype`: of the model. `persistence_threshold`: elements up to which DeepSpeed keeps a parameter
-    whole. `indexed_as`: the folder whose index tells what `folder` should hold."""
+    whole."""
 
     folder: str
     dtype: str = "float32"
     persistence_threshold: int = 200
-    indexed_as: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,8 @@ def load_on_ranks(
     run_on_ranks(_load_all, payload, ranks=ranks, directory=directory, launched=partitioned)
     answers = [json.loads((directory / f"rank-{rank}.json").read_text()) for rank in range(ranks)]
     return [
-        [Loaded(**{**entry, "differences": tuple(entry["differences"])}) for entry in case] for case in zip(*answers)
+        [Loaded(**{**entry, "differences": tuple(entry["differences"])}) for entry in case]
+        for case in zip(*answers, strict=True)
     ]
 
 
@@ -71,7 +71,7 @@ def _load(case: LoadCase) -> Loaded:
     from paft_trainer.training.base_loading.load import load_model
 
     dtype, folder = getattr(torch, case.dtype), Path(case.folder)
-    source = local_pieces(folder, local_pieces(Path(case.indexed_as)).index if case.indexed_as else None)
+    source = local_pieces(folder)
     # transformers forgets it as soon as nobody holds it.
     configuration = HfDeepSpeedConfig(_configuration(case)) if "RANK" in os.environ else None
     log = io.StringIO()
@@ -114,7 +114,7 @@ def _compare(ours: Any, stock: Any) -> tuple[int, list[str]]:
     import torch
 
     views = [_views(model) for model in (ours, stock)]
-    differences = [name for name in views[0].keys() ^ views[1].keys()]
+    differences = [*(views[0].keys() ^ views[1].keys())]
     for name in views[0].keys() & views[1].keys():
         (facts, values), (expected_facts, expected) = views[0][name], views[1][name]
         if facts != expected_facts or not torch.equal(values.view(torch.uint8), expected.view(torch.uint8)):

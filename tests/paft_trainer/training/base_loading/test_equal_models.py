@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from tests.paft_trainer.training.base_loading.changed_checkpoint import change
 from tests.paft_trainer.training.base_loading.loaded_models import LoadCase, Loaded, load_on_ranks
-from tests.tiny_models import build_checkpoint
+from tests.tiny_models import build_checkpoint, byte_tokenizer
 from transformers import Gemma4ForCausalLM, Gemma4TextConfig
 
 pytestmark = pytest.mark.slow
@@ -71,6 +71,7 @@ def build_buffers(folder: Path) -> None:
     for number, layer in enumerate(model.model.layers):
         layer.layer_scalar.fill_(0.5 + number)
     model.save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder)
 
 
 def of(folder: Path, cases: list[LoadCase]) -> list[LoadCase]:
