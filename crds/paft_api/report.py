@@ -61,6 +61,8 @@ class Progress(Model):
 
     activity: Activity = Activity.STARTING
     """What it is doing."""
+    waiting_for: Text | None = None
+    """What a stage that is WaitingForStorage waits for; unset otherwise."""
     step: Annotated[int, Field(ge=0)] | None = None
     """Optimizer steps done; merge: tensors written."""
     total_steps: Annotated[int, Field(ge=0)] | None = None

@@ -112,8 +112,26 @@ class ReportConfigMap(Model):
     """Folder with `token` and `ca.crt` of an account that may patch it."""
 
 
+class NodeCache(Model):
+    """Where this attempt finds and keeps parts of the base that others on the machine use too."""
+
+    directory: LocalPath
+    """Its folder."""
+    max_bytes: Annotated[int, Field(ge=1)]
+    """Largest size of all files in it."""
+
+
+class SecretFolder(Model):
+    """A mounted Secret: one file for each of its keys, exchanged by the kubelet when the Secret changes."""
+
+    secret_name: DnsLabel
+    """Name of the Secret, as the spec names it."""
+    directory: LocalPath
+    """Folder with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where it is there, AWS_SESSION_TOKEN."""
+
+
 class RunSpec(Model):
-    """One attempt of one stage. Credentials and rendezvous come through the environment, all else is here."""
+    """One attempt of one stage. Rendezvous comes through the environment, and of credentials only the place is here."""
 
     identity: StageIdentity
     """Which attempt this is."""
@@ -135,6 +153,10 @@ class RunSpec(Model):
     """Folder for files of this attempt only."""
     cache_directory: LocalPath
     """Folder for verified copies of bases, shared by stages and attempts on this machine."""
+    base_cache: NodeCache | None = None
+    """Set where spec.base.cache is, and by `paft run`."""
+    credentials: Annotated[tuple[SecretFolder, ...], Field(max_length=256)] = ()
+    """In a cluster, one for each Secret that this stage uses. A Secret without one is a profile of that name."""
     stop_grace_seconds: Annotated[int, Field(ge=1, le=86400)] = 300
     """Seconds that ranks have to save after SIGTERM. Default: 300."""
     prepare: PrepareRun | None = None
