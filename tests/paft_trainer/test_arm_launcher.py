@@ -16,6 +16,7 @@ from paft_api.causes import CAUSE_FACTS, EXIT_STOPPED, EXIT_SUCCEEDED, Cause
 from paft_api.report import ReportState
 from paft_api.run_spec import TerminationMessage
 from paft_cli.local.attempt_process import start_time_of
+from paft_trainer.arm_launcher import prepare_base
 from paft_trainer.storage.file_store import FileStore
 from paft_trainer.training.checkpoint import list_checkpoints
 from paft_trainer.training.rank import run_rank
@@ -209,7 +210,8 @@ def test_a_failure_of_all_ranks_has_the_cause_of_the_first(arm_root: Path) -> No
 def test_one_process_needs_no_launcher_and_a_checkpoint_has_the_loss_of_its_own_step(arm_root: Path) -> None:
     steps = {"maxSteps": 4, "saveSteps": 1, "evalSteps": 2, "keep": {"last": 9}}
     attempt = Attempt(arm_root, "alone", 1, processes=1, evaluated=True, **steps)
-    attempt.process = warm_context().Process(target=run_rank, args=(attempt.run_spec.to_json(), str(attempt.base)))
+    base = prepare_base(attempt.run_spec, FileStore())
+    attempt.process = warm_context().Process(target=run_rank, args=(attempt.run_spec.to_json(), str(base)))
     attempt.process.start()
     assert attempt.end() == EXIT_SUCCEEDED
     assert attempt.report.state is ReportState.SUCCEEDED

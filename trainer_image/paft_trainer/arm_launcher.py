@@ -19,9 +19,7 @@ from paft_api.layout import stage_folder
 from paft_api.report import Activity, Failure, ReportState, StageReport
 from paft_api.run_spec import RunSpec, World
 from paft_trainer.base.index import index_base
-from paft_trainer.base.kept_index import read_pieces
-from paft_trainer.base.open_pieces import open_pieces
-from paft_trainer.base.whole_copy import whole_copy
+from paft_trainer.base.local_base import write_local_base
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.out_of_memory import OutOfMemoryCounter
 from paft_trainer.parent_process import die_with_parent
@@ -50,7 +48,7 @@ def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
     if _adopt(run_spec, store, reporter):
         return True
     reporter.update(activity=Activity.LOADING)
-    base_folder = _base_folder(run_spec, store)
+    base_folder = prepare_base(run_spec, store)
     counter = OutOfMemoryCounter.of_this_container()
     rendezvous = rendezvous_of(_world(run_spec), run_id=_run_id(run_spec))
     try:
@@ -79,7 +77,8 @@ def _adopt(run_spec: RunSpec, store: ObjectStore, reporter: Reporter) -> bool:
     return published is not None
 
 
-def _base_folder(run_spec: RunSpec, store: ObjectStore) -> Path:
+def prepare_base(run_spec: RunSpec, store: ObjectStore) -> Path:
+    """What ranks need of the base besides its weights, in a folder of this attempt. Raises ArtifactMismatch."""
     index = index_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri)
     if index.digest != run_spec.base_digest:
         raise ArtifactMismatch(
@@ -87,8 +86,8 @@ def _base_folder(run_spec: RunSpec, store: ObjectStore) -> Path:
             f"{run_spec.base_digest}",
             remedy="Start the job again, so that it is prepared for the base as it is now.",
         )
-    pieces = open_pieces(store, run_spec, read_pieces(store, run_spec.storage.artifacts_uri, index))
-    return whole_copy(store, run_spec.base.uri, index, pieces, Path(run_spec.cache_directory))
+    folder = Path(run_spec.scratch_directory) / "base"
+    return write_local_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri, index, folder)
 
 
 def _run_ranks(run_spec: RunSpec, base_folder: Path, rendezvous: NodeRendezvous) -> None:
