@@ -42,13 +42,14 @@ def _copy(
     for file in index.files:
         weights = pieces.index.files.get(file.name)
         if weights is None:
-            _copy_file(store, base_uri, file, partial / file.name)
+            copy_file(store, base_uri, file, partial / file.name)
         else:
             _copy_weights(store, base_uri, weights, pieces, partial / file.name)
     os.replace(partial, folder)
 
 
-def _copy_file(store: ObjectStore, base_uri: str, file: BaseFile, path: Path) -> None:
+def copy_file(store: ObjectStore, base_uri: str, file: BaseFile, path: Path) -> None:
+    """A file without weights, into `path`. Raises ArtifactMismatch and ObjectChanged where it is not as indexed."""
     content = store.read_range(base_uri + file.name, 0, file.size, etag=file.etag)
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise _changed(base_uri + file.name)
