@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from torch.distributed.elastic.agent.server import WorkerSpec
@@ -81,7 +82,9 @@ def _adopt(run_spec: RunSpec, store: ObjectStore, reporter: Reporter) -> bool:
 
 def prepare_base(run_spec: RunSpec, store: ObjectStore) -> Path:
     """What ranks need of the base besides its weights, in a folder of this attempt. Raises ArtifactMismatch."""
-    index = index_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri)
+    index = index_base(
+        store, run_spec.base.uri, run_spec.storage.artifacts_uri, on_size=partial(_tell_reading, run_spec.base.uri)
+    )
     if index.digest != run_spec.base_digest:
         raise ArtifactMismatch(
             f"{run_spec.base.uri} has changed: its digest is {index.digest}, but this run was prepared for "
@@ -90,6 +93,14 @@ def prepare_base(run_spec: RunSpec, store: ObjectStore) -> Path:
         )
     folder = Path(run_spec.scratch_directory) / "base"
     return write_local_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri, index, folder)
+
+
+def _tell_reading(base_uri: str, size: int) -> None:
+    print(
+        f"{base_uri}: the index that prepare made of it is gone from storage.artifactsUri; "
+        f"{size / 1e9:.1f} GB are read to make it again, before any are loaded",
+        flush=True,
+    )
 
 
 def _run_ranks(run_spec: RunSpec, base_folder: Path, rendezvous: NodeRendezvous) -> None:

@@ -15,7 +15,7 @@ from paft_trainer.base.piece_index import PieceIndex, PieceRun
 from paft_trainer.base.piece_source import PART_BYTES
 from paft_trainer.base.store_pieces import StorePieces
 
-EXTENTS_AT_ONCE = 4
+EXTENTS_AT_ONCE = 3
 """Of some 17 MiB each, whether they are under way or wait for the caller."""
 
 Contents = list[tuple[PieceRun, memoryview]]
