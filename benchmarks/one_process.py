@@ -17,7 +17,7 @@ from benchmarks.arm_runs import Method
 
 from paft_api.run_spec import RunSpec
 from paft_trainer.reporting import Reporter
-from paft_trainer.storage import open_store
+from paft_trainer.storage import open_run_store
 from paft_trainer.training.adapter_state import adapter_parameters
 from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.proximal_adamw import ProximalAdamW, soft_threshold_
@@ -98,11 +98,13 @@ def _build(run_spec: RunSpec, base: Path) -> SftArmTrainer:
         run_spec=run_spec,
         arm=run_spec.sft.spec,
         world=run_spec.sft.world,
-        store=open_store(run_spec.storage),
+        store=open_run_store(run_spec),
         reporter=Reporter(run_spec.identity, None),
         stop_signal=StopSignal(),
     )
-    return build_sft_trainer(session, base, partitioned=join_world(run_spec.sft))
+    return build_sft_trainer(
+        session, base, partitioned=join_world(run_spec.sft, retry_window=run_spec.storage.retry_window)
+    )
 
 
 def _rows(sampler: EpochSampler) -> Iterator[int]:

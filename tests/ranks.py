@@ -107,7 +107,7 @@ def _rank(rank: int, ranks: int, port: int, payload: list[tuple[str, str, int | 
         world = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         os.environ.update({name: str(value) for name, value in world.items()})
     try:
-        partitioned = join_world(arm_run(RunSpec.model_validate_json(payload[0][0])))
+        partitioned = join_world(arm_run(RunSpec.model_validate_json(payload[0][0])), retry_window=60)
         outcomes = [_run_case(rank, *entry, partitioned=partitioned) for entry in payload]
         if rank == 0:
             (Path(directory) / "outcomes.json").write_text(json.dumps(outcomes))

@@ -18,7 +18,7 @@ def progress_fields(report: StageReport | None) -> dict[str, object]:
         "reward_margin": _number(progress.reward_margin, 4),
         "tokens_per_second": _number(progress.tokens_per_second, 4),
         "eta": format_duration(progress.eta_seconds) if progress.eta_seconds is not None else None,
-        "message": progress.activity.value,
+        "message": progress.waiting_for or progress.activity.value,
     }
     return {name: value for name, value in fields.items() if value is not None}
 
