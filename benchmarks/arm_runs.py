@@ -17,7 +17,7 @@ from paft_api.spec.base import BaseSpec
 from paft_api.spec.sft import SftSpec
 from paft_api.spec.storage import StorageSpec
 from paft_api.stages import StageName
-from paft_trainer.base_index import index_base
+from paft_trainer.base.index import index_base
 from paft_trainer.storage.file_store import FileStore, uri_of
 
 _STAGE_DIGEST = "sha256:" + "0" * 64
@@ -71,7 +71,6 @@ def run_in_one_process(
     """Measure the untrained arm and train `cases`, all in one process without a launcher. Raises MeasuringFailed."""
     untrained = _run_spec(setting, setting.spec, directory / "untrained", processes=1)
     payload = {
-        "base": str(setting.base),
         "untrained": untrained.to_document(),
         "cases": {
             name: {

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from paft_api.run_spec import RunSpec
-from paft_trainer.base_index import index_base
+from paft_trainer.base.index import index_base
 from paft_trainer.storage.file_store import FileStore, uri_of
 
 STAGE_DIGESTS = {"sft": "sha256:" + "5" * 64, "preference": "sha256:" + "d" * 64}

@@ -11,7 +11,7 @@ from tests.merges import folder_uri
 from tests.tiny_models import build_adapter, build_checkpoint
 
 from paft_api.digests import file_set_digest
-from paft_trainer.base_index import index_base
+from paft_trainer.base.index import index_base
 from paft_trainer.storage.file_store import FileStore
 
 Content = Mapping[str, bytes]

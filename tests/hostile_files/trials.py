@@ -18,7 +18,7 @@ from tests.merges import folder_uri
 
 from paft_api.verification import Verification
 from paft_trainer.adapters import read_adapter
-from paft_trainer.base_index import index_base
+from paft_trainer.base.index import index_base
 from paft_trainer.errors import StageError
 from paft_trainer.storage.file_store import FileStore
 from paft_trainer.verification import verify

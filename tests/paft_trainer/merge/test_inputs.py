@@ -19,7 +19,7 @@ from tests.merges import (
 )
 from tests.tiny_models import build_adapter, build_checkpoint
 
-from paft_trainer.base_index import index_base
+from paft_trainer.base.index import index_base
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid, StageError
 from paft_trainer.merge import stage
 from paft_trainer.storage.file_store import FileStore

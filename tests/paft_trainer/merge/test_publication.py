@@ -19,7 +19,7 @@ from tests.tiny_models import build_adapter, build_checkpoint
 from paft_api.layout import CLAIM_FILE, MERGE_MANIFEST_FILE
 from paft_api.run_spec import RunSpec
 from paft_api.spec.storage import StorageSpec
-from paft_trainer.base_index import index_base
+from paft_trainer.base.index import index_base
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.merge import stage
 from paft_trainer.merge.output import SHARD_RECORDS

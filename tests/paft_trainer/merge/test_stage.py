@@ -28,7 +28,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from paft_api.digests import file_set_digest
 from paft_api.run_spec import RunSpec
 from paft_api.spec.merge import MergeMethod, MergeOptions
-from paft_trainer.base_index import index_base
+from paft_trainer.base.index import index_base
 from paft_trainer.merge.forms import full
 from paft_trainer.storage.file_store import FileStore
 

@@ -16,7 +16,7 @@ from paft_api.report import ArmPreparation, FinishedArtifact
 from paft_api.spec.storage import StorageSpec
 from paft_api.stages import StageName
 from paft_trainer.adapters import read_adapter
-from paft_trainer.base_index import index_base
+from paft_trainer.base.index import index_base
 from paft_trainer.data.rows import digest_sources
 from paft_trainer.prepare import preparation
 from paft_trainer.storage import ObjectStore, open_store

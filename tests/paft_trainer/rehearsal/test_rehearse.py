@@ -23,7 +23,7 @@ from paft_api.layout import CLAIM_FILE, MERGE_MANIFEST_FILE
 from paft_api.rehearsal import FolderState, Rehearsal
 from paft_api.run_spec import RunSpec
 from paft_trainer.adapters import Adapter, Factors
-from paft_trainer.base_index import index_base
+from paft_trainer.base.index import index_base
 from paft_trainer.checkpoint_files import INDEX_FILE, CheckpointFiles
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.merge import stage

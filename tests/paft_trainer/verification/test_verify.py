@@ -12,7 +12,7 @@ from tests.tiny_models import build_adapter, build_checkpoint
 
 from paft_api.spec.storage import StorageSpec
 from paft_api.verification import Verification
-from paft_trainer.base_index import index_base
+from paft_trainer.base.index import index_base
 from paft_trainer.errors import ConfigInvalid
 from paft_trainer.read_ahead import CHUNK_BYTES, FILES_AT_ONCE, ReadAhead
 from paft_trainer.storage import ObjectMissing, ObjectStore, open_store

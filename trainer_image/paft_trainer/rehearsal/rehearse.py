@@ -12,7 +12,7 @@ from paft_api.rehearsal import (
     Sample,
 )
 from paft_api.run_spec import MergeRun, RunSpec
-from paft_trainer.base_index import known_index
+from paft_trainer.base.index import known_index
 from paft_trainer.merge.inputs import MergeInputs, needs_base_digest, read_headers, require_prepared, with_base
 from paft_trainer.merge.interference import interference_report
 from paft_trainer.merge.stage import MOST_WARNINGS
