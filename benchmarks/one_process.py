@@ -17,6 +17,7 @@ from benchmarks.arm_runs import Method
 
 from paft_api.run_spec import RunSpec
 from paft_trainer.arm_launcher import prepare_base
+from paft_trainer.heartbeats import Heartbeat
 from paft_trainer.reporting import Reporter
 from paft_trainer.storage import open_store
 from paft_trainer.training.adapter_state import adapter_parameters
@@ -101,6 +102,7 @@ def _build(run_spec: RunSpec) -> SftArmTrainer:
         store=open_store(run_spec.storage),
         reporter=Reporter(run_spec.identity, None),
         stop_signal=StopSignal(),
+        heartbeat=Heartbeat(Path(run_spec.scratch_directory), 0),
     )
     base = prepare_base(run_spec, session.store)
     return build_sft_trainer(session, base, partitioned=join_world(run_spec.sft))

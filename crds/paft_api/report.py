@@ -19,6 +19,7 @@ class Activity(StrEnum):
 
     STARTING = "Starting"
     CHECKING = "Checking"
+    INDEXING = "Indexing"
     LOADING = "Loading"
     TRAINING = "Training"
     EVALUATING = "Evaluating"
@@ -83,6 +84,10 @@ class Progress(Model):
     """Over all processes, last steps."""
     bytes_per_second: Annotated[float, Field(ge=0)] | None = None
     """Merge: bytes of the base that were merged or copied each second, over the last seconds."""
+    bytes_done: Annotated[int, Field(ge=0)] | None = None
+    """Prepare: bytes of the base that are hashed, by this attempt or an earlier one; unset where the base is known."""
+    bytes_total: Annotated[int, Field(ge=0)] | None = None
+    """Bytes of the base in all."""
     eta_seconds: float | None = None
     """Seconds left."""
     checkpoint_step: Annotated[int, Field(ge=0)] | None = None

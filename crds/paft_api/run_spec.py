@@ -5,7 +5,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from paft_api.model import Digest, DnsLabel, FolderUri, Model
+from paft_api.spec.arm import ArmSpec
 from paft_api.spec.base import BaseSpec
+from paft_api.spec.data import DataSource
 from paft_api.spec.merge import MergeSpec
 from paft_api.spec.preference import PreferenceSpec
 from paft_api.spec.sft import SftSpec
@@ -54,6 +56,10 @@ class World(Model):
         return self.nodes * self.processes_per_node
 
 
+def _rows(arm: ArmSpec) -> tuple[DataSource, ...]:
+    return (*arm.data.train, *arm.data.eval)
+
+
 class PrepareRun(Model):
     """The whole job as prepare checks it."""
 
@@ -64,6 +70,11 @@ class PrepareRun(Model):
     merge: MergeSpec
     """The merge."""
 
+    @property
+    def data(self) -> tuple[DataSource, ...]:
+        """The rows of both arms."""
+        return (*_rows(self.sft), *_rows(self.preference))
+
 
 class SftRun(Model):
     """The supervised arm."""
@@ -73,6 +84,11 @@ class SftRun(Model):
     world: World
     """Who does it."""
 
+    @property
+    def data(self) -> tuple[DataSource, ...]:
+        """The arm's rows."""
+        return _rows(self.spec)
+
 
 class PreferenceRun(Model):
     """The alignment arm."""
@@ -81,6 +97,11 @@ class PreferenceRun(Model):
     """What is asked for."""
     world: World
     """Who does it."""
+
+    @property
+    def data(self) -> tuple[DataSource, ...]:
+        """The arm's rows."""
+        return _rows(self.spec)
 
 
 class AdapterReference(Model):
@@ -101,6 +122,11 @@ class MergeRun(Model):
     """The SFT adapter."""
     preference: AdapterReference
     """The preference adapter."""
+
+    @property
+    def data(self) -> tuple[DataSource, ...]:
+        """A merge reads no rows."""
+        return ()
 
 
 class ReportConfigMap(Model):
@@ -167,6 +193,18 @@ class RunSpec(Model):
     """Set for preference."""
     merge: MergeRun | None = None
     """Set for merge."""
+
+    @property
+    def sources(self) -> tuple[BaseSpec | DataSource, ...]:
+        """What this stage reads besides artifacts, and how each is reached."""
+        (block,) = (run for run in (self.prepare, self.sft, self.preference, self.merge) if run is not None)
+        return (self.base, *block.data)
+
+    @property
+    def secret_names(self) -> tuple[str, ...]:
+        """The Secrets that this stage needs, each once."""
+        references = (self.storage.secret_ref, *(source.secret_ref for source in self.sources))
+        return tuple(dict.fromkeys(reference.name for reference in references if reference is not None))
 
     @model_validator(mode="after")
     def _exactly_its_stage(self) -> Self:

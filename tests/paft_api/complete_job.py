@@ -71,6 +71,7 @@ spec:
       seed: 1
       saveSteps: 100
       evalSteps: 100
+      hangTimeout: 900
       keep: {last: 3, best: 2}
       deepspeed: {steps_per_print: 10}
     resources: &resources

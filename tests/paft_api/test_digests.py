@@ -117,6 +117,7 @@ _ARM_REST: dict[str, object] = {
     "training.gradientCheckpointing": True,
     "training.saveSteps": 50,
     "training.evalSteps": 50,
+    "training.hangTimeout": 60,
     "training.keep.last": 1,
     "training.keep.best": 0,
     "resources.nodes": 1,

@@ -1,11 +1,11 @@
 """Starts the ranks of an arm on this node, waits for them, and tells which failure came first."""
 
-import json
 import multiprocessing
 import os
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from torch.distributed.elastic.agent.server import WorkerSpec
@@ -17,10 +17,13 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from paft_api.causes import CAUSE_FACTS, Cause, cause_of_exit_code
 from paft_api.layout import stage_folder
 from paft_api.report import Activity, Failure, ReportState, StageReport
-from paft_api.run_spec import RunSpec, World
+from paft_api.run_spec import PreferenceRun, RunSpec, SftRun, World
+from paft_api.spec.training import TrainingSpec
 from paft_trainer.base.index import index_base
 from paft_trainer.base.local_base import write_local_base
 from paft_trainer.errors import ArtifactMismatch
+from paft_trainer.failure_records import read_failure_records
+from paft_trainer.hang_watch import HangWatch
 from paft_trainer.out_of_memory import OutOfMemoryCounter
 from paft_trainer.parent_process import die_with_parent
 from paft_trainer.published_adapters import find_published_adapter
@@ -58,7 +61,7 @@ def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
     except (EOFError, ConnectionError) as error:
         raise RankFailed(_no_forkserver(counter)) from error
     except SignalException:
-        failure = _own_failure(_failure_records(run_spec))
+        failure = _own_failure(read_failure_records(Path(run_spec.scratch_directory)))
         if failure is not None:
             raise RankFailed(failure) from None
         return _last_report(run_spec).state is ReportState.SUCCEEDED
@@ -79,7 +82,9 @@ def _adopt(run_spec: RunSpec, store: ObjectStore, reporter: Reporter) -> bool:
 
 def prepare_base(run_spec: RunSpec, store: ObjectStore) -> Path:
     """What ranks need of the base besides its weights, in a folder of this attempt. Raises ArtifactMismatch."""
-    index = index_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri)
+    index = index_base(
+        store, run_spec.base.uri, run_spec.storage.artifacts_uri, on_size=partial(_tell_reading, run_spec.base.uri)
+    )
     if index.digest != run_spec.base_digest:
         raise ArtifactMismatch(
             f"{run_spec.base.uri} has changed: its digest is {index.digest}, but this run was prepared for "
@@ -88,6 +93,14 @@ def prepare_base(run_spec: RunSpec, store: ObjectStore) -> Path:
         )
     folder = Path(run_spec.scratch_directory) / "base"
     return write_local_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri, index, folder)
+
+
+def _tell_reading(base_uri: str, size: int) -> None:
+    print(
+        f"{base_uri}: the index that prepare made of it is gone from storage.artifactsUri; "
+        f"{size / 1e9:.1f} GB are read to make it again, before any are loaded",
+        flush=True,
+    )
 
 
 def _run_ranks(run_spec: RunSpec, base_folder: Path, rendezvous: NodeRendezvous) -> None:
@@ -110,7 +123,8 @@ def _run_ranks(run_spec: RunSpec, base_folder: Path, rendezvous: NodeRendezvous)
         exit_barrier_timeout=_LAST_WAIT_SECONDS,
         shutdown_timeout=run_spec.stop_grace_seconds,
     )
-    with _handlers_kept():
+    watch = HangWatch(Path(run_spec.scratch_directory), hang_timeout=_training(run_spec).hang_timeout)
+    with _handlers_kept(), watch:
         result = agent.run()
     if result.is_failed():
         raise ChildFailedError(_rank.__name__, result.failures)
@@ -140,9 +154,17 @@ def _run_id(run_spec: RunSpec) -> str:
 
 
 def _world(run_spec: RunSpec) -> World:
+    return _arm_run(run_spec).world
+
+
+def _training(run_spec: RunSpec) -> TrainingSpec:
+    return _arm_run(run_spec).spec.training
+
+
+def _arm_run(run_spec: RunSpec) -> SftRun | PreferenceRun:
     run = run_spec.sft if run_spec.sft is not None else run_spec.preference
     assert run is not None
-    return run.world
+    return run
 
 
 def _set_environment(world: World) -> None:
@@ -165,7 +187,7 @@ def _first_failure(run_spec: RunSpec, error: ChildFailedError, counter: OutOfMem
 
     A rank that is killed leaves no record; the others then lose their peer, and may end before it is noticed.
     """
-    failures = _failure_records(run_spec)
+    failures = read_failure_records(Path(run_spec.scratch_directory))
     own = _own_failure(failures)
     if own is not None:
         return own
@@ -174,13 +196,6 @@ def _first_failure(run_spec: RunSpec, error: ChildFailedError, counter: OutOfMem
     if silent:
         return _silent_death(silent, error, counter)
     return failures[0]
-
-
-def _failure_records(run_spec: RunSpec) -> list[Failure]:
-    """What ranks left behind, the earliest first."""
-    records = [json.loads(path.read_text()) for path in Path(run_spec.scratch_directory).glob("rank-*.json")]
-    records.sort(key=lambda record: record["at"])
-    return [Failure.model_validate_json(json.dumps(record["failure"])) for record in records]
 
 
 def _own_failure(failures: Iterable[Failure]) -> Failure | None:

@@ -11,6 +11,7 @@ from paft_api.layout import ADAPTER_MANIFEST_FILE, CLAIM_FILE
 from paft_api.report import AdapterMetrics, AdapterResult
 from paft_trainer.adapters import read_adapter
 from paft_trainer.errors import ArtifactMismatch
+from paft_trainer.heartbeats import Heartbeat
 from paft_trainer.published_adapters import find_published_adapter
 from paft_trainer.reporting import Reporter
 from paft_trainer.storage import ObjectStore
@@ -50,6 +51,7 @@ def session_of(root: Path, artifacts: Path, *, attempt: int = 1, store: ObjectSt
         store=store or FileStore(),
         reporter=Reporter(run_spec.identity, None),
         stop_signal=StopSignal(),
+        heartbeat=Heartbeat(Path(run_spec.scratch_directory), 0),
     )
 
 
