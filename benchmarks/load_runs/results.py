@@ -52,9 +52,14 @@ class Results:
         return self.share(self.arm.sent + self.index)
 
     @property
+    def published(self) -> float:
+        """Bytes that an arm reads of its own adapter, when it publishes it."""
+        return self.arm.sent_beside - self.index
+
+    @property
     def both_share(self) -> float:
-        """The same for both arms; each reads the index."""
-        return self.share(self.both.sent + 2 * self.index)
+        """Of base and index, for both arms, whose adapters have one size."""
+        return self.share(self.both.sent + self.both.sent_beside - 2 * self.published)
 
     def whole_arms(self) -> list[tuple[str, Arms, float]]:
         """What ran, and its share of base and index."""
@@ -103,7 +108,7 @@ def measurements_of(results: Results) -> list[Measurement]:
         figure(f"{name}: index, over the base", results.share(results.index)),
         figure(
             f"{name}: read by an arm besides, when it publishes, over the base",
-            results.share(results.arm.sent_beside - results.index),
+            results.share(results.published),
         ),
         *_goals(results),
     ]
