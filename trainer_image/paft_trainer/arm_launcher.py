@@ -92,8 +92,7 @@ def prepare_base(run_spec: RunSpec, store: ObjectStore) -> Path:
             f"{run_spec.base_digest}",
             remedy="Start the job again, so that it is prepared for the base as it is now.",
         )
-    folder = Path(run_spec.scratch_directory) / "base"
-    return write_local_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri, index, folder)
+    return write_local_base(store, run_spec, index, Path(run_spec.scratch_directory) / "base")
 
 
 def _tell_reading(base_uri: str, size: int) -> None:
