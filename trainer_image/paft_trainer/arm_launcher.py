@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from torch.distributed.elastic.agent.server import WorkerSpec
@@ -17,10 +18,13 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from paft_api.causes import CAUSE_FACTS, Cause, cause_of_exit_code
 from paft_api.layout import stage_folder
 from paft_api.report import Activity, Failure, ReportState, StageReport
-from paft_api.run_spec import RunSpec, World
+from paft_api.run_spec import PreferenceRun, RunSpec, SftRun, World
 from paft_trainer.base.index import index_base
 from paft_trainer.base.whole_copy import cached_base
 from paft_trainer.errors import ArtifactMismatch
+from paft_trainer.keeping.attempt_marker import AttemptEnd
+from paft_trainer.keeping.marked_attempt import best_effort
+from paft_trainer.keeping.own_attempts import clean_up_before, marked_arm_attempt
 from paft_trainer.out_of_memory import OutOfMemoryCounter
 from paft_trainer.parent_process import die_with_parent
 from paft_trainer.published_adapters import find_published_adapter
@@ -47,10 +51,22 @@ def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
     store = open_store(run_spec.storage)
     if _adopt(run_spec, store, reporter):
         return True
+    rendezvous = rendezvous_of(_world(run_spec), run_id=_run_id(run_spec))
+    if rendezvous.node != 0:
+        return _train(run_spec, store, reporter, rendezvous)
+    # The first node speaks for the attempt: its rank 0 writes everything else.
+    keep = _arm(run_spec).spec.training.keep
+    with marked_arm_attempt(store, run_spec.storage, _stage_folder(run_spec), run_spec.identity, keep) as attempt:
+        stopped = not _train(run_spec, store, reporter, rendezvous)
+        attempt.ended = AttemptEnd.STOPPED if stopped else AttemptEnd.SUCCEEDED
+    return not stopped
+
+
+def _train(run_spec: RunSpec, store: ObjectStore, reporter: Reporter, rendezvous: NodeRendezvous) -> bool:
+    """False where it was stopped. Raises RankFailed."""
     reporter.update(activity=Activity.LOADING)
     base_folder = _base_folder(run_spec, store)
     counter = OutOfMemoryCounter.of_this_container()
-    rendezvous = rendezvous_of(_world(run_spec), run_id=_run_id(run_spec))
     try:
         _run_ranks(run_spec, base_folder, rendezvous)
     except ChildFailedError as error:
@@ -69,11 +85,12 @@ def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
 
 
 def _adopt(run_spec: RunSpec, store: ObjectStore, reporter: Reporter) -> bool:
-    assert run_spec.stage_digest is not None
-    folder = stage_folder(run_spec.storage.artifacts_uri, run_spec.identity.stage, run_spec.stage_digest)
-    published = find_published_adapter(store, folder)
+    published = find_published_adapter(store, _stage_folder(run_spec))
     if published is not None:
         reporter.succeeded(published)
+        # The one that published it may have been killed before it wrote its end.
+        clean_up = partial(clean_up_before, store, _stage_folder(run_spec), run_spec.identity)
+        best_effort("what earlier attempts left", clean_up)
     return published is not None
 
 
@@ -137,10 +154,19 @@ def _run_id(run_spec: RunSpec) -> str:
     return f"{identity.job_uid}-{identity.stage}-{identity.attempt}"
 
 
-def _world(run_spec: RunSpec) -> World:
+def _stage_folder(run_spec: RunSpec) -> str:
+    assert run_spec.stage_digest is not None
+    return stage_folder(run_spec.storage.artifacts_uri, run_spec.identity.stage, run_spec.stage_digest)
+
+
+def _arm(run_spec: RunSpec) -> SftRun | PreferenceRun:
     run = run_spec.sft if run_spec.sft is not None else run_spec.preference
     assert run is not None
-    return run.world
+    return run
+
+
+def _world(run_spec: RunSpec) -> World:
+    return _arm(run_spec).world
 
 
 def _set_environment(world: World) -> None:
