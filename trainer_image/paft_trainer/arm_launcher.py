@@ -29,7 +29,8 @@ from paft_trainer.parent_process import die_with_parent
 from paft_trainer.published_adapters import find_published_adapter
 from paft_trainer.rendezvous import NodeRendezvous, rendezvous_of
 from paft_trainer.reporting import Reporter
-from paft_trainer.storage import ObjectStore, open_store
+from paft_trainer.stage_store import open_stage_store
+from paft_trainer.storage import ObjectStore
 
 _SIGNALS_OF_THE_AGENT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _PRELOADED = ["paft_trainer.forkserver_process", "paft_trainer.training.rank"]
@@ -47,7 +48,7 @@ class RankFailed(Exception):
 
 def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
     """Train the arm, or adopt the adapter that is there already. False where it was stopped. Raises RankFailed."""
-    store = open_store(run_spec.storage)
+    store = open_stage_store(run_spec, reporter)
     if _adopt(run_spec, store, reporter):
         return True
     reporter.update(activity=Activity.LOADING)

@@ -1,7 +1,7 @@
 """Where local jobs keep their state.
 
 .paft/                                 or $PAFT_HOME
-  cache/                               verified copies of bases
+  cache/                               verified copies of bases; node/: parts of them
   jobs/<metadata.name>/
     job.json  status.json  lock
     attempts/<stage>-<attempt>/

@@ -18,7 +18,7 @@ from paft_trainer.merge.recipe import claim_output, make_recipe
 from paft_trainer.merge.saved_tensors import replacements
 from paft_trainer.merge.warm_up import begin_warm_up
 from paft_trainer.peak_memory import peak_memory_bytes
-from paft_trainer.storage import open_store
+from paft_trainer.stage_store import open_stage_store
 
 if TYPE_CHECKING:
     from paft_trainer.reporting import Reporter
@@ -31,7 +31,7 @@ def run(run_spec: RunSpec, reporter: "Reporter") -> MergeResult:
     assert run_spec.merge is not None
     started = time.monotonic()
     keep_freed_memory()
-    store = open_store(run_spec.storage, on_wait=lambda message: print(message, flush=True))
+    store = open_stage_store(run_spec, reporter)
     reporter.update(activity=Activity.CHECKING)
     begin_warm_up((run_spec.merge.spec, *run_spec.merge.spec.candidates), available_arithmetic())
     inputs = read_inputs(store, run_spec, run_spec.merge)

@@ -10,7 +10,7 @@ from paft_trainer.storage.errors import (
     StorageUnavailable,
 )
 from paft_trainer.storage.object_store import ObjectInfo, ObjectStore, ObjectWriter, UnfinishedUpload
-from paft_trainer.storage.open_store import open_store
+from paft_trainer.storage.open_store import open_run_store, open_store
 
 __all__ = [
     "ObjectChanged",
@@ -24,5 +24,6 @@ __all__ = [
     "StorageError",
     "StorageUnavailable",
     "UnfinishedUpload",
+    "open_run_store",
     "open_store",
 ]
