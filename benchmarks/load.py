@@ -6,7 +6,7 @@ Two CPU ranks load SmolLM2-135M and a random Llama of 1.1 B parameters from a re
 stock way, a download to disk by boto3 and from_pretrained; and, for comparison, the same bytes in ranged GETs that
 nobody verifies or keeps. Then whole arms run, one alone and both with a node's cache. The server counts what it sends.
 The base's index is there before, as after prepare. `--quick` takes SmolLM2 only, every way once. `--docs` prints the
-table of docs/reference/base-loading.md. A goal that is missed is shown as missed; the exit code is 1 only where
+tables of docs/reference/base-loading.md. A goal that is missed is shown as missed; the exit code is 1 only where
 measuring failed.
 """
 
@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks.load_runs.bases import LLAMA, SMOLLM2, upload_base
 from benchmarks.load_runs.counting_server import CountingServer, counting_server
-from benchmarks.load_runs.extrapolation import extrapolated
+from benchmarks.load_runs.documentation import documentation
 from benchmarks.load_runs.measuring import WAYS, Loading, measure_arms, measure_loading
 from benchmarks.load_runs.results import Results, measurements_of, results_table
 from benchmarks.measurements import goal_table, open_console, write_measurements
@@ -52,7 +52,7 @@ def main() -> int:
         console.print(results_table(results))
     console.print(goal_table(measurements))
     if arguments.docs:
-        print(extrapolated(measured[-1]))
+        print(documentation(measured))
     if arguments.json is not None:
         write_measurements(arguments.json, measurements)
     return 0
@@ -61,7 +61,7 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help=f"{SMOLLM2} only, every way once")
-    parser.add_argument("--docs", action="store_true", help="print what it means for larger bases, as Markdown")
+    parser.add_argument("--docs", action="store_true", help="print the tables of docs/reference/base-loading.md")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure and goal to FILE")
     return parser.parse_args()
 

@@ -4,8 +4,11 @@ An operation that was interrupted is begun anew, and goes on as its stage would.
 act on; the objects that it leaves behind are compared apart from that.
 """
 
+import functools
 import json
+import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from unittest import mock
 
 from tests.merges import merge_run_spec, run_merge
@@ -16,6 +19,7 @@ from paft_api.report import AdapterMetrics
 from paft_api.run_spec import RunSpec
 from paft_api.spec.merge import MergeSpec
 from paft_trainer.base.index import index_base
+from paft_trainer.heartbeats import Heartbeat
 from paft_trainer.merge import stage
 from paft_trainer.prepare.output_checks import check_output
 from paft_trainer.prepare.storage_checks import check_artifact_rights
@@ -146,4 +150,12 @@ def arm_session(store: ObjectStore, place: Place, *, attempt: int = 1) -> ArmSes
         store=store,
         reporter=Reporter(run_spec.identity, None),
         stop_signal=StopSignal(),
+        heartbeat=_heartbeat(),
     )
+
+
+@functools.cache
+def _heartbeat() -> Heartbeat:
+    """One for all sessions, as each holds a file open."""
+    with tempfile.TemporaryDirectory() as scratch:
+        return Heartbeat(Path(scratch), 0)

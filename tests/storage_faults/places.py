@@ -11,10 +11,11 @@ from tests.storage_faults.sources import write_sources
 from paft_api.spec.storage import StorageSpec
 from paft_trainer.base.index import index_base
 from paft_trainer.storage import ObjectStore
-from paft_trainer.storage.open_store import DispatchingStore
+from paft_trainer.storage.dispatching_store import DispatchingStore
 from paft_trainer.storage.retries import RetryPolicy
 from paft_trainer.storage.s3_connection import S3Connection
 from paft_trainer.storage.s3_store import S3Store
+from paft_trainer.storage.stalls import Patience
 
 BUCKET = "faults"
 PART_BYTES = 5 * 1024 * 1024
@@ -47,8 +48,10 @@ class Place:
     def open_store(self) -> ObjectStore:
         """A store of its own, with credentials from the environment."""
         retries = RetryPolicy(window_seconds=WINDOW_SECONDS, sleep=lambda seconds: time.sleep(_shortened(seconds)))
+        patience = Patience(silence_seconds=self.silence_seconds, answer_seconds=self.silence_seconds)
         connection = S3Connection(endpoint=self.endpoint)
-        return DispatchingStore({"s3": S3Store(connection, retries=retries, part_bytes=PART_BYTES)})
+        store = S3Store(connection, retries=retries, part_bytes=PART_BYTES, patience=patience)
+        return DispatchingStore({"s3": store})
 
 
 def source_uri(name: str) -> str:

@@ -10,7 +10,7 @@
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from tests.storage_faults.operations import OPERATIONS
 from tests.storage_faults.places import BUCKET, Place, objects, source_uri, upload_sources
 
 from paft_api.causes import Cause
-from paft_api.layout import ADAPTER_MANIFEST_FILE, MERGE_MANIFEST_FILE
+from paft_api.layout import ADAPTER_MANIFEST_FILE, CHECKPOINT_MANIFEST_FILE, MERGE_MANIFEST_FILE
 from paft_trainer.storage import ObjectStore
 from paft_trainer.training.checkpoint import list_checkpoints, load_checkpoint
 from paft_trainer.verification import verify
@@ -185,8 +185,9 @@ class _Look:
         self._client = client
 
     def objects(self) -> dict[str, bytes]:
-        """All objects but probes, which a killed process leaves."""
-        return {name: body for name, body in objects(self._client, self._place.folder).items() if _PROBE not in name}
+        """All objects but what a killed process leaves and nobody reads: probes, and halves of removed checkpoints."""
+        found = objects(self._client, self._place.folder)
+        return {name: body for name, body in found.items() if not (_PROBE in name or _is_half_removed(name, found))}
 
     def untrue_manifests(self) -> Iterator[str]:
         """What can be seen to be wrong at once."""
@@ -235,6 +236,12 @@ def _differences(result: str | None, found: dict[str, bytes], clean: CleanRun) -
     for name in sorted(clean.objects.keys() | found.keys()):
         if found.get(name) != clean.objects.get(name):
             yield f"{name} is {_kind(found.get(name), clean.objects.get(name))}"
+
+
+def _is_half_removed(name: str, found: Mapping[str, bytes]) -> bool:
+    """Whether it lies in the folder of a checkpoint without a manifest."""
+    folder = name.rpartition("/")[0]
+    return "/checkpoints/" in name and f"{folder}/{CHECKPOINT_MANIFEST_FILE}" not in found
 
 
 def _kind(found: bytes | None, expected: bytes | None) -> str:

@@ -51,9 +51,11 @@ def finish_publication(store: ObjectStore, stage_folder: str, claim: Mapping[str
         try:
             _copy_files(store, source, stage_folder, manifest_sha256)
         except ObjectMissing as error:
-            raise ArtifactMismatch(
-                f"{stage_folder} is claimed for files that are gone: {error.message}", remedy=_remedy(stage_folder)
-            ) from error
+            # Somebody else may have finished meanwhile; then the files to copy are nobody's need any more.
+            if store.head(stage_folder + ADAPTER_MANIFEST_FILE) is None:
+                raise ArtifactMismatch(
+                    f"{stage_folder} is claimed for files that are gone: {error.message}", remedy=_remedy(stage_folder)
+                ) from error
     manifest = json.loads(_read(store, stage_folder, ADAPTER_MANIFEST_FILE, manifest_sha256, stage_folder))
     artifact = FinishedArtifact(uri=stage_folder, digest=manifest["digest"])
     metrics = AdapterMetrics.model_validate(manifest["metrics"])
