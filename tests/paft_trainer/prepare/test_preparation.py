@@ -86,7 +86,7 @@ def test_what_was_read_once_is_not_read_again(
             reads.append(uri)
             return super().read_range(uri, start, size, etag=etag)
 
-    monkeypatch.setattr(preparation, "open_store", lambda *arguments, **options: Recording())
+    monkeypatch.setattr(preparation, "open_stage_store", lambda *arguments, **options: Recording())
     assert run_prepare(run_spec) == first
     assert reads == []
 
