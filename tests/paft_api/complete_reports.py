@@ -51,6 +51,8 @@ PROGRESS = {
     "rewardAccuracy": 0.6,
     "tokensPerSecond": 10.0,
     "bytesPerSecond": 4.0e8,
+    "bytesDone": 35_000_000_000,
+    "bytesTotal": 140_000_000_000,
     "etaSeconds": 5.0,
     "checkpointStep": 1,
     "resumedStep": 1,
