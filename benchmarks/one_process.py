@@ -19,7 +19,7 @@ from paft_api.run_spec import RunSpec
 from paft_trainer.arm_launcher import prepare_base
 from paft_trainer.heartbeats import Heartbeat
 from paft_trainer.reporting import Reporter
-from paft_trainer.storage import open_store
+from paft_trainer.storage import open_run_store
 from paft_trainer.training.adapter_state import adapter_parameters
 from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.proximal_adamw import ProximalAdamW, soft_threshold_
@@ -99,13 +99,14 @@ def _build(run_spec: RunSpec) -> SftArmTrainer:
         run_spec=run_spec,
         arm=run_spec.sft.spec,
         world=run_spec.sft.world,
-        store=open_store(run_spec.storage),
+        store=open_run_store(run_spec),
         reporter=Reporter(run_spec.identity, None),
         stop_signal=StopSignal(),
         heartbeat=Heartbeat(Path(run_spec.scratch_directory), 0),
     )
     base = prepare_base(run_spec, session.store)
-    return build_sft_trainer(session, base, partitioned=join_world(run_spec.sft))
+    partitioned = join_world(run_spec.sft, retry_window=run_spec.storage.retry_window)
+    return build_sft_trainer(session, base, partitioned=partitioned)
 
 
 def _rows(sampler: EpochSampler) -> Iterator[int]:

@@ -11,7 +11,10 @@ from paft_api.model import Digest, DnsLabel, FolderUri, Model
 from paft_api.run_spec import StageIdentity
 from paft_api.stages import StageName
 
-Text = Annotated[str, StringConstraints(max_length=2048)]
+MAXIMUM_TEXT = 2048
+"""Characters of a text."""
+
+Text = Annotated[str, StringConstraints(max_length=MAXIMUM_TEXT)]
 
 
 class Activity(StrEnum):

@@ -56,10 +56,6 @@ class World(Model):
         return self.nodes * self.processes_per_node
 
 
-def _rows(arm: ArmSpec) -> tuple[DataSource, ...]:
-    return (*arm.data.train, *arm.data.eval)
-
-
 class PrepareRun(Model):
     """The whole job as prepare checks it."""
 
@@ -71,9 +67,9 @@ class PrepareRun(Model):
     """The merge."""
 
     @property
-    def data(self) -> tuple[DataSource, ...]:
-        """The rows of both arms."""
-        return (*_rows(self.sft), *_rows(self.preference))
+    def arms(self) -> dict[StageName, ArmSpec]:
+        """The arms whose rows it reads."""
+        return {StageName.SFT: self.sft, StageName.PREFERENCE: self.preference}
 
 
 class SftRun(Model):
@@ -85,9 +81,9 @@ class SftRun(Model):
     """Who does it."""
 
     @property
-    def data(self) -> tuple[DataSource, ...]:
-        """The arm's rows."""
-        return _rows(self.spec)
+    def arms(self) -> dict[StageName, ArmSpec]:
+        """The arm whose rows it reads."""
+        return {StageName.SFT: self.spec}
 
 
 class PreferenceRun(Model):
@@ -99,9 +95,9 @@ class PreferenceRun(Model):
     """Who does it."""
 
     @property
-    def data(self) -> tuple[DataSource, ...]:
-        """The arm's rows."""
-        return _rows(self.spec)
+    def arms(self) -> dict[StageName, ArmSpec]:
+        """The arm whose rows it reads."""
+        return {StageName.PREFERENCE: self.spec}
 
 
 class AdapterReference(Model):
@@ -124,9 +120,9 @@ class MergeRun(Model):
     """The preference adapter."""
 
     @property
-    def data(self) -> tuple[DataSource, ...]:
+    def arms(self) -> dict[StageName, ArmSpec]:
         """A merge reads no rows."""
-        return ()
+        return {}
 
 
 class ReportConfigMap(Model):
@@ -195,15 +191,20 @@ class RunSpec(Model):
     """Set for merge."""
 
     @property
-    def sources(self) -> tuple[BaseSpec | DataSource, ...]:
-        """What this stage reads besides artifacts, and how each is reached."""
+    def sources(self) -> dict[str, BaseSpec | DataSource]:
+        """What this stage reads besides artifacts, and how each is reached, by its place in the job file."""
         (block,) = (run for run in (self.prepare, self.sft, self.preference, self.merge) if run is not None)
-        return (self.base, *block.data)
+        return {"spec.base": self.base} | {
+            f"spec.{arm}.data.{rows}[{index}]": source
+            for arm, spec in block.arms.items()
+            for rows, sources in (("train", spec.data.train), ("eval", spec.data.eval))
+            for index, source in enumerate(sources)
+        }
 
     @property
     def secret_names(self) -> tuple[str, ...]:
         """The Secrets that this stage needs, each once."""
-        references = (self.storage.secret_ref, *(source.secret_ref for source in self.sources))
+        references = (self.storage.secret_ref, *(source.secret_ref for source in self.sources.values()))
         return tuple(dict.fromkeys(reference.name for reference in references if reference is not None))
 
     @model_validator(mode="after")

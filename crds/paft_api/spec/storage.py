@@ -6,8 +6,8 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from paft_api.model import DnsLabel, FolderUri, Model
 
-Endpoint = Annotated[str, StringConstraints(max_length=512, pattern=r"^https?://[!-.0-~]+/?$")]
-"""Scheme, host and port of a server."""
+Endpoint = Annotated[str, StringConstraints(max_length=512, pattern=r"^https?://[!-.0->A-~]+/?$")]
+"""Scheme, host and port of a server. No user and password: everybody may read them who reads the job."""
 
 Region = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 

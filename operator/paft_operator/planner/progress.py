@@ -30,6 +30,8 @@ def _fraction(progress: Progress) -> str | None:
 
 
 def _message(progress: Progress) -> str:
+    if progress.waiting_for is not None:
+        return progress.waiting_for
     if progress.activity is Activity.INDEXING and progress.bytes_done is not None and progress.bytes_total:
         share = progress.bytes_done / progress.bytes_total
         return f"Indexing the base: {share:.0%} of {progress.bytes_total / 1e9:.1f} GB"

@@ -12,7 +12,7 @@ from tests.paft_trainer.base.indexed_bases import SHARDED, SINGLE, Shapes, conte
 from tests.paft_trainer.base.test_store_pieces import all_runs, collected
 
 from paft_api.spec.storage import StorageSpec
-from paft_trainer.base import extents
+from paft_trainer.base import cached_pieces, extents
 from paft_trainer.base.cached_pieces import CachedPieces
 from paft_trainer.base.piece_index import PieceIndex
 from paft_trainer.base.store_pieces import StorePieces
@@ -135,6 +135,28 @@ def test_a_killed_filler_blocks_nobody(tmp_path: Path) -> None:
     assert 0 < already < base.index.size
     assert base.read_all() == base.index.size - already
     assert not any(name.endswith(".partial") for name in other_files(base.cache))
+
+
+def test_for_a_filler_that_is_stopped_nobody_waits_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cached_pieces, "PATIENCE_SECONDS", 0.2)
+    base = Base(tmp_path, "base", SINGLE)
+    reader = Reader(
+        storage=StorageSpec(artifacts_uri="file:///unused/"),
+        base_uri=base.uri,
+        index=base.index,
+        directory=base.cache,
+        extent_bytes=EXTENT,
+        runs=all_runs(base.index),
+    )
+    filler = start_stuck_reader(reader, answers=4)
+    try:
+        base.read_all()
+        assert kept_bytes(base.cache) < base.index.size
+    finally:
+        filler.kill()
+        filler.join()
+    assert 0 < base.read_all() < base.index.size
+    assert base.read_all() == 0
 
 
 def test_what_killed_processes_leave_behind_is_deleted_when_room_is_needed(tmp_path: Path) -> None:

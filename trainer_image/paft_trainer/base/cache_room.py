@@ -7,6 +7,7 @@ The number is only a promise, made before anything is written. Whenever it says 
 counted, so that what a killed process promised does not stay promised.
 """
 
+import errno
 import os
 import re
 from collections.abc import Iterator, Set
@@ -15,7 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paft_trainer.base.extent_files import PARTIAL_SUFFIX
-from paft_trainer.base.shared_files import NEW_PREFIX, delete_abandoned, lock_shared_file, make_shared_folder
+from paft_trainer.base.shared_files import (
+    NEW_PREFIX,
+    PATIENCE_SECONDS,
+    delete_abandoned,
+    lock_shared_file,
+    make_shared_folder,
+)
 
 EVICTED_SHARE = 0.05
 """Of the largest size: so much is made free at a time, since all files are looked at for it."""
@@ -101,8 +108,9 @@ class CacheRoom:
 
     @contextmanager
     def _usage(self) -> Iterator[int]:
-        descriptor = lock_shared_file(self._directory / "usage", wait=True)
-        assert descriptor is not None
+        descriptor = lock_shared_file(self._directory / "usage", patience_seconds=PATIENCE_SECONDS)
+        if descriptor is None:
+            raise TimeoutError(errno.ETIMEDOUT, "a process that does not go on has locked it")
         try:
             yield descriptor
         finally:

@@ -21,7 +21,8 @@ from paft_trainer.prepare.indexing_progress import IndexingProgress
 from paft_trainer.prepare.output_checks import check_output
 from paft_trainer.prepare.storage_checks import check_artifact_rights
 from paft_trainer.published_adapters import find_published_adapter
-from paft_trainer.storage import ObjectStore, open_store
+from paft_trainer.stage_store import open_stage_store
+from paft_trainer.storage import ObjectStore
 
 if TYPE_CHECKING:
     from paft_trainer.reporting import Reporter
@@ -31,7 +32,7 @@ def run(run_spec: RunSpec, reporter: "Reporter") -> PrepareResult:
     """Check everything and work out the digests. Raises PreparationFailed with all findings."""
     assert run_spec.prepare is not None
     reporter.update(activity=Activity.CHECKING)
-    store = open_store(run_spec.storage, on_wait=lambda message: print(message, flush=True))
+    store = open_stage_store(run_spec, reporter)
     findings = Findings()
     writable = False
     with findings.of("spec.storage.artifactsUri"):

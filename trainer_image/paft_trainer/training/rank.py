@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 import warnings
+from datetime import timedelta
 from pathlib import Path
 
 import datasets
@@ -13,6 +14,7 @@ import deepspeed
 import torch
 import torch.distributed as dist
 import transformers
+from deepspeed.constants import default_pg_timeout
 
 from paft_api.causes import CAUSE_FACTS, EXIT_SUCCEEDED
 from paft_api.run_spec import PreferenceRun, RunSpec, SftRun
@@ -21,7 +23,7 @@ from paft_trainer.failures import classify
 from paft_trainer.hang_watch import DUMP_SIGNAL, stacks_file
 from paft_trainer.heartbeats import Heartbeat
 from paft_trainer.reporting import FileReportSink, Reporter
-from paft_trainer.storage import open_store
+from paft_trainer.stage_store import open_stage_store
 from paft_trainer.training.arm import train_arm
 from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.stop_signal import StopSignal
@@ -62,7 +64,7 @@ def _write_stacks_when_asked(scratch: Path, rank: int) -> None:
 
 
 def _train(run_spec: RunSpec, base_folder: Path, reporter: Reporter, stop_signal: StopSignal) -> None:
-    partitioned = join_world(arm_run(run_spec))
+    partitioned = join_world(arm_run(run_spec), retry_window=run_spec.storage.retry_window)
     train_in_world(run_spec, base_folder, reporter, stop_signal, partitioned=partitioned)
     if partitioned:
         dist.barrier()
@@ -93,7 +95,7 @@ def train_in_world(
         run_spec=run_spec,
         arm=run.spec,
         world=run.world,
-        store=open_store(run_spec.storage),
+        store=open_stage_store(run_spec, reporter),
         reporter=reporter,
         stop_signal=stop_signal,
         heartbeat=Heartbeat(scratch, rank, allowance=run_spec.storage.retry_window),
@@ -105,8 +107,11 @@ def train_in_world(
         reporter.succeeded(result)
 
 
-def join_world(run: SftRun | PreferenceRun) -> bool:
-    """Set up threads and the process group; False where this is one process without a launcher."""
+def join_world(run: SftRun | PreferenceRun, *, retry_window: int = 0) -> bool:
+    """Set up threads and the process group; False where this is one process without a launcher.
+
+    `retry_window`: seconds for which one rank may wait for the object store while the others wait for it.
+    """
     if run.world.threads_per_process is not None:
         torch.set_num_threads(run.world.threads_per_process)
     if "RANK" not in os.environ:
@@ -115,5 +120,8 @@ def join_world(run: SftRun | PreferenceRun) -> bool:
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     if run.world.device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    deepspeed.init_distributed("nccl" if run.world.device == "cuda" else "gloo")
+    deepspeed.init_distributed(
+        "nccl" if run.world.device == "cuda" else "gloo",
+        timeout=default_pg_timeout + timedelta(seconds=retry_window),
+    )
     return True
