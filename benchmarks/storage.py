@@ -82,7 +82,8 @@ def make_source(path: Path, size: int) -> Path:
 
 def conditions(runs: int) -> str:
     """Where this was measured, in words."""
-    return f"{os.cpu_count()} × {describe_processor()}, {describe_disk(STATE)}; SeaweedFS on the same cores; medians of {runs}"
+    machine = f"{os.cpu_count()} × {describe_processor()}, {describe_disk(STATE)}"
+    return f"{machine}; SeaweedFS on the same cores; medians of {runs}"
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def run_cases(cases: Sequence[Case], *, ranks: int, directory: Path) -> list[Out
         base = prepare_base(case.run_spec, open_store(case.run_spec.storage))
         payload.append((case.run_spec.to_json(), str(base), case.stop_at))
     run_on_ranks(_run_arms, payload, ranks=ranks, directory=directory, launched=ranks > 1)
-    return [_outcome(entry) for entry in json.loads((directory / "outcomes.json").read_text())]
+    return [outcome_of(entry) for entry in json.loads((directory / "outcomes.json").read_text())]
 
 
 def run_on_ranks(
@@ -102,7 +102,8 @@ def forkserver_pid() -> int:
     return pid
 
 
-def _outcome(entry: dict[str, Any]) -> Outcome:
+def outcome_of(entry: dict[str, Any]) -> Outcome:
+    """What `run_case` gave on rank 0."""
     reports = [StageReport.model_validate_json(report) for report in entry["reports"]]
     losses = {
         report.progress.step: report.progress.loss
@@ -135,12 +136,13 @@ def _run_arms(payload: list[tuple[str, str, int | None]], directory: Path) -> No
 
     rank = int(os.environ.get("RANK", "0"))
     partitioned = join_world(arm_run(RunSpec.model_validate_json(payload[0][0])))
-    outcomes = [_run_case(rank, *entry, partitioned=partitioned) for entry in payload]
+    outcomes = [run_case(rank, *entry, partitioned=partitioned) for entry in payload]
     if rank == 0:
         (directory / "outcomes.json").write_text(json.dumps(outcomes))
 
 
-def _run_case(rank: int, text: str, base: str, stop_at: int | None, *, partitioned: bool) -> dict[str, Any]:
+def run_case(rank: int, text: str, base: str, stop_at: int | None, *, partitioned: bool) -> dict[str, Any]:
+    """On a rank of a world that was joined: train as the RunSpec in `text` says."""
     from accelerate.state import AcceleratorState, GradientState
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 

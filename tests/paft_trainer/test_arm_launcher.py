@@ -9,17 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.paft_trainer.launched_arms import STEPS, Attempt, processes, wait_until
+from tests.paft_trainer.launched_arms import SAVE_STEPS, STEPS, Attempt, processes, wait_until
 from tests.ranks import forkserver_pid, warm_context
 
 from paft_api.causes import CAUSE_FACTS, EXIT_STOPPED, EXIT_SUCCEEDED, Cause
 from paft_api.report import ReportState
 from paft_api.run_spec import TerminationMessage
+from paft_api.storage_survey import FolderState, ItemKind
 from paft_cli.local.attempt_process import start_time_of
 from paft_trainer.arm_launcher import prepare_base
 from paft_trainer.hang_watch import stacks_file
+from paft_trainer.keeping.reading import read_stages
+from paft_trainer.keeping.saved_checkpoints import list_checkpoints
+from paft_trainer.keeping.survey import judged_stage
 from paft_trainer.storage.file_store import FileStore
-from paft_trainer.training.checkpoint import list_checkpoints
 from paft_trainer.training.rank import run_rank
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -74,6 +77,18 @@ def test_kills_and_stops_of_rank_and_launcher_cost_nothing_but_time(arm_root: Pa
         expected.last_loss,
         expected.sparsity,
     )
+
+    left = judged_stage(read_stages(FileStore(), fourth.artifacts)[0], ())
+    assert left.described.state is FolderState.FINISHED
+    assert [saved.step for saved in list_checkpoints(FileStore(), fourth.artifacts)] == [STEPS, STEPS - SAVE_STEPS]
+    assert [one.over for one in left.described.attempts] == [
+        "its marker says that it has failed",
+        "its marker says that it has stopped",
+        "its job's next attempt has found it over",
+        "its marker says that it has succeeded",
+    ]
+    assert left.described.uploads == 0
+    assert ItemKind.TORN_CHECKPOINT not in [verdict.kind for verdict in left.verdicts]
 
     fifth = Attempt(arm_root, "broken", 5).start()
     assert fifth.end() == EXIT_SUCCEEDED

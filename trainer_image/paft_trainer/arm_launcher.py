@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from torch.distributed.elastic.agent.server import WorkerSpec
@@ -17,12 +18,14 @@ from paft_api.causes import CAUSE_FACTS, Cause, cause_of_exit_code
 from paft_api.layout import stage_folder
 from paft_api.report import Activity, Failure, ReportState, StageReport
 from paft_api.run_spec import PreferenceRun, RunSpec, SftRun, World
-from paft_api.spec.training import TrainingSpec
 from paft_trainer.base.index import index_base
 from paft_trainer.base.local_base import write_local_base
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.failure_records import read_failure_records
 from paft_trainer.hang_watch import HangWatch
+from paft_trainer.keeping.attempt_marker import AttemptEnd
+from paft_trainer.keeping.marked_attempt import best_effort
+from paft_trainer.keeping.own_attempts import clean_up_before, marked_arm_attempt
 from paft_trainer.out_of_memory import OutOfMemoryCounter
 from paft_trainer.parent_process import die_with_parent
 from paft_trainer.published_adapters import find_published_adapter
@@ -50,10 +53,22 @@ def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
     store = open_stage_store(run_spec, reporter)
     if _adopt(run_spec, store, reporter):
         return True
+    rendezvous = rendezvous_of(_world(run_spec), run_id=_run_id(run_spec))
+    if rendezvous.node != 0:
+        return _train(run_spec, store, reporter, rendezvous)
+    # The first node speaks for the attempt: its rank 0 writes everything else.
+    keep = _arm(run_spec).spec.training.keep
+    with marked_arm_attempt(store, run_spec.storage, _stage_folder(run_spec), run_spec.identity, keep) as attempt:
+        stopped = not _train(run_spec, store, reporter, rendezvous)
+        attempt.ended = AttemptEnd.STOPPED if stopped else AttemptEnd.SUCCEEDED
+    return not stopped
+
+
+def _train(run_spec: RunSpec, store: ObjectStore, reporter: Reporter, rendezvous: NodeRendezvous) -> bool:
+    """False where it was stopped. Raises RankFailed."""
     reporter.update(activity=Activity.LOADING)
     base_folder = prepare_base(run_spec, store)
     counter = OutOfMemoryCounter.of_this_container()
-    rendezvous = rendezvous_of(_world(run_spec), run_id=_run_id(run_spec))
     try:
         _run_ranks(run_spec, base_folder, rendezvous)
     except ChildFailedError as error:
@@ -72,25 +87,35 @@ def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
 
 
 def _adopt(run_spec: RunSpec, store: ObjectStore, reporter: Reporter) -> bool:
-    assert run_spec.stage_digest is not None
-    folder = stage_folder(run_spec.storage.artifacts_uri, run_spec.identity.stage, run_spec.stage_digest)
-    published = find_published_adapter(store, folder)
+    published = find_published_adapter(store, _stage_folder(run_spec))
     if published is not None:
         reporter.succeeded(published)
+        # The one that published it may have been killed before it wrote its end.
+        clean_up = partial(clean_up_before, store, _stage_folder(run_spec), run_spec.identity)
+        best_effort("what earlier attempts left", clean_up)
     return published is not None
 
 
 def prepare_base(run_spec: RunSpec, store: ObjectStore) -> Path:
     """What ranks need of the base besides its weights, in a folder of this attempt. Raises ArtifactMismatch."""
-    index = index_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri)
+    index = index_base(
+        store, run_spec.base.uri, run_spec.storage.artifacts_uri, on_size=partial(_tell_reading, run_spec.base.uri)
+    )
     if index.digest != run_spec.base_digest:
         raise ArtifactMismatch(
             f"{run_spec.base.uri} has changed: its digest is {index.digest}, but this run was prepared for "
             f"{run_spec.base_digest}",
             remedy="Start the job again, so that it is prepared for the base as it is now.",
         )
-    folder = Path(run_spec.scratch_directory) / "base"
-    return write_local_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri, index, folder)
+    return write_local_base(store, run_spec, index, Path(run_spec.scratch_directory) / "base")
+
+
+def _tell_reading(base_uri: str, size: int) -> None:
+    print(
+        f"{base_uri}: the index that prepare made of it is gone from storage.artifactsUri; "
+        f"{size / 1e9:.1f} GB are read to make it again, before any are loaded",
+        flush=True,
+    )
 
 
 def _run_ranks(run_spec: RunSpec, base_folder: Path, rendezvous: NodeRendezvous) -> None:
@@ -113,7 +138,7 @@ def _run_ranks(run_spec: RunSpec, base_folder: Path, rendezvous: NodeRendezvous)
         exit_barrier_timeout=_LAST_WAIT_SECONDS,
         shutdown_timeout=run_spec.stop_grace_seconds,
     )
-    watch = HangWatch(Path(run_spec.scratch_directory), hang_timeout=_training(run_spec).hang_timeout)
+    watch = HangWatch(Path(run_spec.scratch_directory), hang_timeout=_arm(run_spec).spec.training.hang_timeout)
     with _handlers_kept(), watch:
         result = agent.run()
     if result.is_failed():
@@ -143,18 +168,19 @@ def _run_id(run_spec: RunSpec) -> str:
     return f"{identity.job_uid}-{identity.stage}-{identity.attempt}"
 
 
-def _world(run_spec: RunSpec) -> World:
-    return _arm_run(run_spec).world
+def _stage_folder(run_spec: RunSpec) -> str:
+    assert run_spec.stage_digest is not None
+    return stage_folder(run_spec.storage.artifacts_uri, run_spec.identity.stage, run_spec.stage_digest)
 
 
-def _training(run_spec: RunSpec) -> TrainingSpec:
-    return _arm_run(run_spec).spec.training
-
-
-def _arm_run(run_spec: RunSpec) -> SftRun | PreferenceRun:
+def _arm(run_spec: RunSpec) -> SftRun | PreferenceRun:
     run = run_spec.sft if run_spec.sft is not None else run_spec.preference
     assert run is not None
     return run
+
+
+def _world(run_spec: RunSpec) -> World:
+    return _arm(run_spec).world
 
 
 def _set_environment(world: World) -> None:

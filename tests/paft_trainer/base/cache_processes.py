@@ -45,19 +45,42 @@ class Outcome:
     sha256: dict[str, str] = field(default_factory=dict)
 
 
-def read_in_processes(readers: Sequence[Reader]) -> list[Outcome]:
-    """All at once; what each found."""
-    barrier = CONTEXT.Barrier(len(readers))
-    started: list[tuple[BaseProcess, Connection]] = []
+@dataclass(frozen=True, kw_only=True)
+class StartedReader:
+    """A process that reads. `connection`: what it found comes through it."""
+
+    process: BaseProcess
+    connection: Connection
+
+    def outcome(self) -> Outcome | None:
+        """When it has ended; None where it was killed."""
+        try:
+            return self.connection.recv()
+        except EOFError:
+            return None
+        finally:
+            self.process.join()
+            self.connection.close()
+
+
+def start_readers(readers: Sequence[Reader]) -> list[StartedReader]:
+    """Processes that begin all at once; when they have begun."""
+    barrier = CONTEXT.Barrier(len(readers) + 1)
+    started = []
     for reader in readers:
         here, there = CONTEXT.Pipe()
         process = CONTEXT.Process(target=_read, args=(reader, barrier, there))
         process.start()
         there.close()
-        started.append((process, here))
-    outcomes = [here.recv() for _, here in started]
-    for process, _ in started:
-        process.join()
+        started.append(StartedReader(process=process, connection=here))
+    barrier.wait()
+    return started
+
+
+def read_in_processes(readers: Sequence[Reader]) -> list[Outcome]:
+    """All at once; what each found."""
+    outcomes = [started.outcome() for started in start_readers(readers)]
+    assert None not in outcomes
     return outcomes
 
 

@@ -12,7 +12,7 @@ from tests.paft_trainer.base.indexed_bases import SHARDED, SINGLE, Shapes, conte
 from tests.paft_trainer.base.test_store_pieces import all_runs, collected
 
 from paft_api.spec.storage import StorageSpec
-from paft_trainer.base import extents
+from paft_trainer.base import cached_pieces, extents
 from paft_trainer.base.cached_pieces import CachedPieces
 from paft_trainer.base.piece_index import PieceIndex
 from paft_trainer.base.store_pieces import StorePieces
@@ -20,6 +20,8 @@ from paft_trainer.storage import ObjectChanged, ObjectStore, open_store
 from paft_trainer.storage.file_store import FileStore, uri_of
 
 MIB = 1024**2
+ROOM = 65 / 63
+"""A cache of so many times a base's size just holds it."""
 PLENTY = 2**40
 EXTENT = MIB // 4
 LARGER: Shapes = {
@@ -135,6 +137,28 @@ def test_a_killed_filler_blocks_nobody(tmp_path: Path) -> None:
     assert not any(name.endswith(".partial") for name in other_files(base.cache))
 
 
+def test_for_a_filler_that_is_stopped_nobody_waits_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cached_pieces, "PATIENCE_SECONDS", 0.2)
+    base = Base(tmp_path, "base", SINGLE)
+    reader = Reader(
+        storage=StorageSpec(artifacts_uri="file:///unused/"),
+        base_uri=base.uri,
+        index=base.index,
+        directory=base.cache,
+        extent_bytes=EXTENT,
+        runs=all_runs(base.index),
+    )
+    filler = start_stuck_reader(reader, answers=4)
+    try:
+        base.read_all()
+        assert kept_bytes(base.cache) < base.index.size
+    finally:
+        filler.kill()
+        filler.join()
+    assert 0 < base.read_all() < base.index.size
+    assert base.read_all() == 0
+
+
 def test_what_killed_processes_leave_behind_is_deleted_when_room_is_needed(tmp_path: Path) -> None:
     base = Base(tmp_path, "base", SINGLE)
     base.read_all()
@@ -181,7 +205,7 @@ def test_the_least_recently_used_extents_make_room(tmp_path: Path) -> None:
 
 def test_what_is_deleted_while_it_is_read_is_still_read(tmp_path: Path) -> None:
     first, second = Base(tmp_path, "first", LARGER, seed=1), Base(tmp_path, "second", LARGER, seed=2)
-    most = first.index.size + EXTENT
+    most = int(first.index.size * ROOM)
     first.read_all(max_bytes=most)
     reading = first.open(max_bytes=most).read(all_runs(first.index))
     begun = [next(reading)]
@@ -195,7 +219,7 @@ def test_of_a_base_that_is_too_large_a_part_stays(tmp_path: Path) -> None:
     most = base.index.size // 2
     assert base.read_all(max_bytes=most) == base.index.size
     part = kept_bytes(base.cache)
-    assert most - 2 * EXTENT < part <= most
+    assert most * 63 / 64 - 2 * EXTENT < part <= most * 63 / 64
     assert base.read_all(max_bytes=most) == base.index.size - part
     assert base.notices == 2 * [
         f"{base.cache}/extents: the node's cache keeps no more: there is no room in it that other bases could leave; "
@@ -205,15 +229,16 @@ def test_of_a_base_that_is_too_large_a_part_stays(tmp_path: Path) -> None:
 
 def test_room_that_a_killed_process_promised_is_found_again(tmp_path: Path) -> None:
     base = Base(tmp_path, "base", SINGLE)
-    base.read_all(max_bytes=base.index.size)
+    most = int(base.index.size * ROOM)
+    base.read_all(max_bytes=most)
     for path in kept(base.cache)[:5]:
         path.unlink()
     (base.cache / "extents" / "usage").write_bytes(b"999999999999\n")
-    base.read_all(max_bytes=base.index.size)
+    base.read_all(max_bytes=most)
     assert kept_bytes(base.cache) == base.index.size
     (base.cache / "extents" / "usage").write_bytes(b"half a num")
     kept(base.cache)[0].unlink()
-    base.read_all(max_bytes=base.index.size)
+    base.read_all(max_bytes=most)
     assert kept_bytes(base.cache) == base.index.size
     assert base.notices == []
 

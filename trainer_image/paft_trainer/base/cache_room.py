@@ -7,6 +7,7 @@ The number is only a promise, made before anything is written. Whenever it says 
 counted, so that what a killed process promised does not stay promised.
 """
 
+import errno
 import os
 import re
 from collections.abc import Iterator, Set
@@ -15,10 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paft_trainer.base.extent_files import PARTIAL_SUFFIX
-from paft_trainer.base.shared_files import NEW_PREFIX, delete_abandoned, lock_shared_file, make_shared_folder
+from paft_trainer.base.shared_files import (
+    NEW_PREFIX,
+    PATIENCE_SECONDS,
+    delete_abandoned,
+    lock_shared_file,
+    make_shared_folder,
+)
 
 EVICTED_SHARE = 0.05
 """Of the largest size: so much is made free at a time, since all files are looked at for it."""
+
+FREE_SHARE = 1 / 64
+"""Of the largest size: not used for extents. Folders, and files that end within a block, take room of their own, and a
+kubelet evicts pods for all that their volume takes."""
 
 _NAME = re.compile(r"[0-9a-f]{64}")
 
@@ -38,7 +49,7 @@ class CacheRoom:
 
     def __init__(self, directory: Path, *, max_bytes: int, kept: Set[str]) -> None:
         self._directory = directory
-        self._max_bytes = max_bytes
+        self._most = int(max_bytes * (1 - FREE_SHARE))
         self._kept = kept
         make_shared_folder(directory)
 
@@ -47,9 +58,9 @@ class CacheRoom:
         none. Raises OSError."""
         with self._usage() as file:
             used = _read_number(file)
-            if used is None or used + size > self._max_bytes:
+            if used is None or used + size > self._most:
                 used = self._make_room(size)
-            has_room = used + size <= self._max_bytes
+            has_room = used + size <= self._most
             _write_number(file, used + size if has_room else used)
         return has_room
 
@@ -64,9 +75,9 @@ class CacheRoom:
         """Delete what was not used for longest, as far as it must be; the bytes that are left."""
         extents, under_way = self._count()
         used = sum(extent.size for extent in extents) + under_way - size
-        if used + size <= self._max_bytes:
+        if used + size <= self._most:
             return used
-        target = int(self._max_bytes * (1 - EVICTED_SHARE)) - size
+        target = int(self._most * (1 - EVICTED_SHARE)) - size
         for extent in sorted(extents):
             if used <= target:
                 break
@@ -97,8 +108,9 @@ class CacheRoom:
 
     @contextmanager
     def _usage(self) -> Iterator[int]:
-        descriptor = lock_shared_file(self._directory / "usage", wait=True)
-        assert descriptor is not None
+        descriptor = lock_shared_file(self._directory / "usage", patience_seconds=PATIENCE_SECONDS)
+        if descriptor is None:
+            raise TimeoutError(errno.ETIMEDOUT, "a process that does not go on has locked it")
         try:
             yield descriptor
         finally:

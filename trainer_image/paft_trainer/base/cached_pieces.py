@@ -13,9 +13,10 @@ from paft_trainer.base.extent_files import ExtentFiles, PartialExtent
 from paft_trainer.base.extents import Extent, Extents
 from paft_trainer.base.piece_index import PieceIndex, PieceRun
 from paft_trainer.base.piece_source import PART_BYTES
+from paft_trainer.base.shared_files import PATIENCE_SECONDS
 from paft_trainer.base.store_pieces import StorePieces
 
-EXTENTS_AT_ONCE = 4
+EXTENTS_AT_ONCE = 3
 """Of some 17 MiB each, whether they are under way or wait for the caller."""
 
 Contents = list[tuple[PieceRun, memoryview]]
@@ -69,7 +70,7 @@ class CachedPieces:
                         # Others write them; as long as there is something else to do, that is done.
                         waits = not fresh
                         one = busy.popleft() if waits else fresh.popleft()
-                        under_way[threads.submit(self._get, *one, wait=waits)] = one
+                        under_way[threads.submit(self._get, *one, waits=waits)] = one
                     for future in wait(under_way, return_when=FIRST_COMPLETED).done:
                         one, contents = under_way.pop(future), future.result()
                         if contents is None:
@@ -79,14 +80,14 @@ class CachedPieces:
             finally:
                 threads.shutdown(wait=False, cancel_futures=True)
 
-    def _get(self, extent: Extent, wanted: Sequence[PieceRun], *, wait: bool) -> Contents | None:
-        """What is wanted of an extent. None where another process writes it and this one is not to wait."""
+    def _get(self, extent: Extent, wanted: Sequence[PieceRun], *, waits: bool) -> Contents | None:
+        """What is wanted of an extent. None where another process writes it and this one does not wait."""
         try:
             found, spoilt = self._read_file(extent, wanted)
             if found is not None:
                 return found
             if self._keeps:
-                return self._fill(extent, wanted, spoilt=spoilt, wait=wait)
+                return self._fill(extent, wanted, spoilt=spoilt, waits=waits)
         except OSError as error:
             self._stop_keeping(error.strerror)
         return [*self._source.read(wanted)]
@@ -103,12 +104,13 @@ class CachedPieces:
             return None, os.fstat(file.fileno())
 
     def _fill(
-        self, extent: Extent, wanted: Sequence[PieceRun], *, spoilt: os.stat_result | None, wait: bool
+        self, extent: Extent, wanted: Sequence[PieceRun], *, spoilt: os.stat_result | None, waits: bool
     ) -> Contents | None:
         """Read the extent and keep it. `spoilt`: the file that was found wrong."""
-        with self._files.locked(extent.name, extent.size, wait=wait) as partial:
+        patience_seconds = PATIENCE_SECONDS if waits else 0.0
+        with self._files.locked(extent.name, extent.size, patience_seconds=patience_seconds) as partial:
             if partial is None:
-                return None
+                return [*self._source.read(wanted)] if waits else None
             with self._files.open(extent.name) as file:
                 # Between the look and the lock another process may have written it.
                 if file is not None and (spoilt is None or not os.path.samestat(spoilt, os.fstat(file.fileno()))):

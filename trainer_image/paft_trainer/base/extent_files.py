@@ -42,11 +42,11 @@ class ExtentFiles:
             yield file
 
     @contextmanager
-    def locked(self, name: str, size: int, *, wait: bool) -> Iterator["PartialExtent | None"]:
+    def locked(self, name: str, size: int, *, patience_seconds: float) -> Iterator["PartialExtent | None"]:
         """The right to write an extent of `size` bytes, which one process has at a time. None where another one has it
-        and `wait` is not set. What is not committed when the context ends is deleted."""
+        for all that time. What is not committed when the context ends is deleted."""
         path = self._folder / f"{name}{PARTIAL_SUFFIX}"
-        descriptor = lock_shared_file(path, wait=wait)
+        descriptor = lock_shared_file(path, patience_seconds=patience_seconds)
         if descriptor is None:
             yield None
             return

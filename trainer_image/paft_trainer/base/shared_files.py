@@ -8,10 +8,16 @@ import fcntl
 import os
 import stat
 import tempfile
+import time
 from pathlib import Path
 
 NEW_PREFIX = ".new-"
 """Of what is not to be seen yet. Where its maker is killed, nobody has it locked."""
+
+PATIENCE_SECONDS = 60.0
+"""Longest wait for another process. It may be waiting for the object store, or be stopped."""
+
+_RETRY_SECONDS = 0.02
 
 
 def make_shared_folder(folder: Path) -> None:
@@ -30,9 +36,10 @@ def make_shared_folder(folder: Path) -> None:
             raise
 
 
-def lock_shared_file(path: Path, *, wait: bool) -> int | None:
+def lock_shared_file(path: Path, *, patience_seconds: float) -> int | None:
     """Descriptor of the file at `path`, made where it is not there, with a flock(2) on it. None where another process
-    has locked it and `wait` is not set. Whoever closes the descriptor, or dies, unlocks it."""
+    has had it locked for all that time. Whoever closes the descriptor, or dies, unlocks it."""
+    deadline = time.monotonic() + patience_seconds
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
@@ -40,10 +47,14 @@ def lock_shared_file(path: Path, *, wait: bool) -> int | None:
             _make_file(path)
             continue
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            return None
+            if time.monotonic() >= deadline:
+                return None
+            # A process that was stopped keeps its locks, and flock(2) itself would wait for it for ever.
+            time.sleep(_RETRY_SECONDS)
+            continue
         if _is_at(descriptor, path):
             return descriptor
         # Whoever held the lock has renamed or deleted the file since it was opened here.
@@ -52,7 +63,7 @@ def lock_shared_file(path: Path, *, wait: bool) -> int | None:
 
 def delete_abandoned(path: Path) -> bool:
     """Delete a file that nobody has locked. False where somebody has."""
-    descriptor = lock_shared_file(path, wait=False)
+    descriptor = lock_shared_file(path, patience_seconds=0)
     if descriptor is None:
         return False
     try:

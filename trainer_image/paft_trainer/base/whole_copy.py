@@ -42,18 +42,18 @@ def _copy(
     for file in index.files:
         weights = pieces.index.files.get(file.name)
         if weights is None:
-            copy_file(store, base_uri, file, partial / file.name)
+            (partial / file.name).write_bytes(read_file(store, base_uri, file))
         else:
             _copy_weights(store, base_uri, weights, pieces, partial / file.name)
     os.replace(partial, folder)
 
 
-def copy_file(store: ObjectStore, base_uri: str, file: BaseFile, path: Path) -> None:
-    """A file without weights, into `path`. Raises ArtifactMismatch and ObjectChanged where it is not as indexed."""
+def read_file(store: ObjectStore, base_uri: str, file: BaseFile) -> bytes:
+    """A file without weights. Raises ArtifactMismatch and ObjectChanged where it is not as indexed."""
     content = store.read_range(base_uri + file.name, 0, file.size, etag=file.etag)
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise _changed(base_uri + file.name)
-    path.write_bytes(content)
+    return content
 
 
 def _copy_weights(store: ObjectStore, base_uri: str, file: IndexedFile, pieces: PieceSource, path: Path) -> None:

@@ -8,6 +8,7 @@ from paft_trainer.storage.errors import (
     StorageAuth,
     StorageError,
     StorageUnavailable,
+    UploadMissing,
 )
 from paft_trainer.storage.object_store import ObjectInfo, ObjectStore, ObjectWriter, UnfinishedUpload
 from paft_trainer.storage.open_store import open_run_store, open_store
@@ -24,6 +25,7 @@ __all__ = [
     "StorageError",
     "StorageUnavailable",
     "UnfinishedUpload",
+    "UploadMissing",
     "open_run_store",
     "open_store",
 ]

@@ -8,11 +8,8 @@ from typing import Any
 
 import urllib3.exceptions
 
-from paft_trainer.storage.patience import Pace, Patience
 from paft_trainer.storage.retries import TemporaryFault
-
-RECEIVE_BYTES = 256 * 1024
-"""Asked of the socket at once."""
+from paft_trainer.storage.stalls import StallWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,36 +21,31 @@ class Content:
     size: int
 
 
-def read_answer(answer: Mapping[str, Any], patience: Patience, *, at_most: int | None = None) -> Content:
+def read_answer(answer: Mapping[str, Any], watch: StallWatch, *, at_most: int | None = None) -> Content:
     """The body, or its first `at_most` bytes. Raises TemporaryFault where it breaks off, stalls or is damaged."""
     size = int(answer["ContentLength"])
     wanted = size if at_most is None else min(size, at_most)
     # Leaving the block before the end closes the connection, so that another try takes a new one.
     with answer["Body"] as stream:
-        answer["Body"].set_socket_timeout(patience.silence_seconds)
-        body = _receive(stream, wanted, patience)
-        if wanted == size:
-            _require_checksum(answer, body)
-            # Only an answer that was read to its end gives its connection back.
-            stream.drain_conn()
+        answer["Body"].set_socket_timeout(watch.patience.silence_seconds)
+        body = _receive(stream, wanted, watch)
+    if wanted == size:
+        _require_checksum(answer, body)
     return Content(body=body, etag=answer["ETag"].strip('"'), size=size)
 
 
-def _receive(stream: Any, wanted: int, patience: Patience) -> bytes:
-    pace, chunks, missing = Pace(patience), [], wanted
+def _receive(stream: Any, wanted: int, watch: StallWatch) -> bytes:
     try:
-        while missing:
-            chunk = stream.read1(min(RECEIVE_BYTES, missing))
-            if not chunk:
-                raise TemporaryFault(f"the answer ended after {wanted - missing} of {wanted} bytes")
-            chunks.append(chunk)
-            missing -= len(chunk)
-            pace.heard(len(chunk))
+        # At once: the loop over the socket is then C, and the bytes are written where they stay.
+        with watch.transfer(stream.shutdown, wanted):
+            body: bytes = stream.read(wanted, decode_content=False)
     except urllib3.exceptions.ReadTimeoutError as error:
-        raise TemporaryFault(f"stalled after {wanted - missing} of {wanted} bytes") from error
+        raise TemporaryFault(f"stalled: no byte for {watch.patience.silence_seconds:.0f} s") from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise TemporaryFault(f"the answer broke off after {wanted - missing} of {wanted} bytes: {error}") from error
-    return b"".join(chunks)
+        raise TemporaryFault(f"the answer broke off: {error}") from error
+    if len(body) != wanted:
+        raise TemporaryFault(f"the answer ended after {len(body)} of {wanted} bytes")
+    return body
 
 
 def _require_checksum(answer: Mapping[str, Any], body: bytes) -> None:

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import botocore.exceptions
 
 from paft_trainer.storage.congestion import Congestion
-from paft_trainer.storage.patience import Patience
 from paft_trainer.storage.retries import RetryPolicy, TemporaryFault
 from paft_trainer.storage.s3_client import CONNECTIONS, open_client
 from paft_trainer.storage.s3_clock import StoreClock
@@ -22,6 +21,7 @@ from paft_trainer.storage.s3_errors import (
     refused_for_the_clock,
     translated,
 )
+from paft_trainer.storage.stalls import Patience, StallWatch
 
 Result = TypeVar("Result")
 Operation = Callable[[Any], Result]
@@ -41,6 +41,7 @@ class S3Calls:
     def __init__(self, connection: S3Connection, *, retries: RetryPolicy, patience: Patience) -> None:
         self.connection = connection
         self.patience = patience
+        self.stalls = StallWatch(patience)
         self._retries = retries
         self._congestion = Congestion(at_most=CONNECTIONS)
         self._clock = StoreClock()

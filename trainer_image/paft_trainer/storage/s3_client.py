@@ -9,11 +9,10 @@ from botocore import UNSIGNED
 from botocore.config import Config
 
 from paft_trainer.errors import ConfigInvalid
-from paft_trainer.storage.patience import Patience
 from paft_trainer.storage.s3_connection import S3Connection
 from paft_trainer.storage.s3_credentials import open_session
+from paft_trainer.storage.stalls import Patience
 
-DEFAULT_REGION = "us-east-1"
 CONNECT_SECONDS = 10
 """Also the longest that a piece of SEND_BYTES may take to be sent."""
 
@@ -30,7 +29,6 @@ def open_client(connection: S3Connection, *, patience: Patience) -> Any:
         return session.client(
             "s3",
             endpoint_url=connection.endpoint,
-            region_name=connection.region or session.region_name or DEFAULT_REGION,
             verify=None if connection.ca_bundle is None else _as_file(connection.ca_bundle),
             config=_configuration(connection, patience),
         )

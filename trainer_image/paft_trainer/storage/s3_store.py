@@ -21,11 +21,11 @@ from paft_trainer.storage.errors import (
 from paft_trainer.storage.multipart_writer import MultipartWriter
 from paft_trainer.storage.object_store import ObjectInfo, ObjectWriter, UnfinishedUpload
 from paft_trainer.storage.part_buffers import PartBuffers
-from paft_trainer.storage.patience import Patience
 from paft_trainer.storage.retries import RetryPolicy, TemporaryFault
 from paft_trainer.storage.s3_calls import S3Calls
 from paft_trainer.storage.s3_connection import S3Connection
 from paft_trainer.storage.sent_body import SentBody, digest_header
+from paft_trainer.storage.stalls import Patience
 
 FIRST_PART_BYTES = 8 * 1024 * 1024
 """Size of the first parts of a streamed write; what fits into one part is one PUT."""
@@ -77,13 +77,12 @@ class S3Store:
             return self._read_one_range(uri, start, size, etag)
         if etag is None:
             etag = self._etag_of(uri)
-        offsets = range(start, start + size, RANGE_BYTES)
-        lengths = [min(RANGE_BYTES, start + size - offset) for offset in offsets]
-        return b"".join(
-            self._ranges.map(
-                lambda offset, length: self._read_one_range(uri, offset, length, etag), offsets, lengths, strict=True
-            )
-        )
+        end = start + size
+
+        def read_one(offset: int) -> bytes:
+            return self._read_one_range(uri, offset, min(RANGE_BYTES, end - offset), etag)
+
+        return b"".join(self._ranges.map(read_one, range(start, end, RANGE_BYTES)))
 
     def put(self, uri: str, data: bytes, *, only_if_absent: bool = False) -> None:
         """Write an object at once."""
@@ -144,7 +143,7 @@ class S3Store:
         return self._calls.run(
             uri,
             lambda client: read_answer(
-                client.get_object(**_address(uri), **options), self._calls.patience, at_most=at_most
+                client.get_object(**_address(uri), **options), self._calls.stalls, at_most=at_most
             ),
         )
 

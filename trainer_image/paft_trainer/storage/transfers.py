@@ -10,6 +10,8 @@ from paft_trainer.storage.object_store import ObjectStore
 
 CHUNK_BYTES = 8 * 1024 * 1024
 CHUNKS_AT_ONCE = 8
+WRITE_BYTES = 256 * 1024
+"""Given to the kernel at once: several threads that write megabytes into one file cost twice the CPU seconds."""
 
 
 def download(store: ObjectStore, uri: str, path: Path) -> int:
@@ -58,5 +60,5 @@ def _chunks_of(path: Path) -> Iterator[memoryview]:
 def _write_at(descriptor: int, start: int, content: bytes) -> None:
     view = memoryview(content)
     while view:
-        written = os.pwrite(descriptor, view, start)
+        written = os.pwrite(descriptor, view[:WRITE_BYTES], start)
         view, start = view[written:], start + written

@@ -13,6 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from paft_api.report import Activity
 from paft_trainer.errors import Collapsed, Diverged
+from paft_trainer.keeping.own_attempts import apply_retention
 from paft_trainer.training.adapter_factors import adapter_factors
 from paft_trainer.training.adapter_state import (
     AdapterStateAccess,
@@ -24,10 +25,7 @@ from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.checkpoint import (
     Checkpoint,
     TrainerPosition,
-    delete_checkpoint,
-    list_checkpoints,
     save_checkpoint,
-    superseded,
 )
 from paft_trainer.training.random_state import capture_random_state, gather_random_states, restore_random_state
 from paft_trainer.training.sampling import EpochSampler
@@ -123,10 +121,9 @@ class ArmTrainerMixin:
         session.reporter.update(activity=Activity.TRAINING, checkpoint_step=self.state.global_step)
 
     def _apply_retention(self) -> None:
-        keep = self.session.arm.training.keep
-        saved = list_checkpoints(self.session.store, self.session.attempt_folder)
-        for checkpoint in superseded(saved, last=keep.last, best=keep.best):
-            delete_checkpoint(self.session.store, checkpoint)
+        session = self.session
+        keep = session.arm.training.keep
+        apply_retention(session.store, session.attempts_folder, session.run_spec.identity, keep)
 
     # Steps and reports -----------------------------------------------------------------------------------------------
 

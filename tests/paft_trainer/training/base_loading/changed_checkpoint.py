@@ -1,5 +1,6 @@
 """Checkpoints that differ from what save_pretrained writes."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,3 +16,14 @@ def change(source: Path, target: Path, edit: Callable[[Tensors], Tensors]) -> Pa
     shutil.copytree(source, target)
     save_file(edit(load_file(source / "model.safetensors")), target / "model.safetensors", metadata={"format": "pt"})
     return target
+
+
+def damage(path: Path, place: int) -> None:
+    """Turn one bit of a file. Neither its size nor its time tell of it."""
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(place)
+        byte = file.read(1)[0]
+        file.seek(place)
+        file.write(bytes([byte ^ 1]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))

@@ -1,13 +1,12 @@
 """What ranks do with a base that is not what it should be, and with one that only transformers can load."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tests.paft_trainer.training.base_loading.changed_checkpoint import change
+from tests.paft_trainer.training.base_loading.changed_checkpoint import change, damage
 from tests.paft_trainer.training.base_loading.loaded_models import LoadCase, Loaded, load_on_ranks
 from tests.paft_trainer.training.base_loading.local_pieces import keep_index, local_pieces
 from tests.tiny_models import build_checkpoint, byte_tokenizer
@@ -47,7 +46,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Loaded]]:
         save(mixtral, root / "mixtral"),
         save(qwen2_moe, root / "qwen2-moe"),
         save(LlamaForCausalLM.from_pretrained(base).model, root / "headless", tie_word_embeddings=True),
-        *(damage(build_checkpoint(root / f"damaged-{rank}", hidden_size=128), rank) for rank in range(RANKS)),
+        *(damaged_part(build_checkpoint(root / f"damaged-{rank}", hidden_size=128), rank) for rank in range(RANKS)),
     ]
     cases = [LoadCase(folder=str(folder)) for folder in bases]
     outcomes = load_on_ranks(cases, ranks=RANKS, directory=root / "ranks")
@@ -62,16 +61,11 @@ def save(model: Any, folder: Path, **settings: Any) -> Path:
     return folder
 
 
-def damage(folder: Path, rank: int) -> Path:
-    """Turn one bit in what `rank` holds of a matrix. Neither size nor time of the file tell of it."""
+def damaged_part(folder: Path, rank: int) -> Path:
+    """One bit is turned in what `rank` holds of a matrix, after the index was made."""
     keep_index(folder)
-    tensor, path = local_pieces(folder).index.tensors[UP], folder / "model.safetensors"
-    before = path.stat()
-    content = bytearray(path.read_bytes())
-    content[tensor.start + (2 * rank + 1) * tensor.size // 4] ^= 1
-    with path.open("r+b") as file:
-        file.write(content)
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    tensor = local_pieces(folder).index.tensors[UP]
+    damage(folder / tensor.file, tensor.start + (2 * rank + 1) * tensor.size // 4)
     return folder
 
 
