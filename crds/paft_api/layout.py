@@ -2,6 +2,8 @@
 
     <artifactsUri>/
       index/<sha256 of uri, key, size, ETag of every file>.json      digests of bases and data that were read once
+      index/<the same>.pieces                                         a base's hashes piece by piece; before the .json
+      index/<the same>.partial/                                       of a base that is being read: what is done so far
       <stage>/<stage digest>/                                         a finished adapter: plain PEFT folder
         paft_claim.json                                               first: which attempt's files these are
         adapter_config.json, adapter_model.safetensors, README.md
@@ -51,6 +53,16 @@ def _hexadecimal(digest: str) -> str:
 def index_uri(artifacts_uri: str, listing_digest: str) -> str:
     """Cached digests of a folder that was read once."""
     return f"{artifacts_uri}{INDEX}{_hexadecimal(listing_digest)}.json"
+
+
+def pieces_uri(artifacts_uri: str, listing_digest: str) -> str:
+    """Hashes of the pieces of a base that was read once."""
+    return f"{artifacts_uri}index/{_hexadecimal(listing_digest)}.pieces"
+
+
+def unfinished_index_folder(artifacts_uri: str, listing_digest: str) -> str:
+    """What is known so far of a base that is being read. Whoever finds it may go on from it, or delete it."""
+    return f"{artifacts_uri}index/{_hexadecimal(listing_digest)}.partial/"
 
 
 def stage_folder(artifacts_uri: str, stage: StageName, stage_digest: str) -> str:

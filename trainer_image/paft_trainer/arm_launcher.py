@@ -1,6 +1,5 @@
 """Starts the ranks of an arm on this node, waits for them, and tells which failure came first."""
 
-import json
 import multiprocessing
 import os
 import signal
@@ -20,8 +19,10 @@ from paft_api.layout import stage_folder
 from paft_api.report import Activity, Failure, ReportState, StageReport
 from paft_api.run_spec import PreferenceRun, RunSpec, SftRun, World
 from paft_trainer.base.index import index_base
-from paft_trainer.base.whole_copy import cached_base
+from paft_trainer.base.local_base import write_local_base
 from paft_trainer.errors import ArtifactMismatch
+from paft_trainer.failure_records import read_failure_records
+from paft_trainer.hang_watch import HangWatch
 from paft_trainer.keeping.attempt_marker import AttemptEnd
 from paft_trainer.keeping.marked_attempt import best_effort
 from paft_trainer.keeping.own_attempts import clean_up_before, marked_arm_attempt
@@ -30,7 +31,8 @@ from paft_trainer.parent_process import die_with_parent
 from paft_trainer.published_adapters import find_published_adapter
 from paft_trainer.rendezvous import NodeRendezvous, rendezvous_of
 from paft_trainer.reporting import Reporter
-from paft_trainer.storage import ObjectStore, open_store
+from paft_trainer.stage_store import open_impatient_store, open_stage_store
+from paft_trainer.storage import ObjectStore
 
 _SIGNALS_OF_THE_AGENT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _PRELOADED = ["paft_trainer.forkserver_process", "paft_trainer.training.rank"]
@@ -48,15 +50,15 @@ class RankFailed(Exception):
 
 def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
     """Train the arm, or adopt the adapter that is there already. False where it was stopped. Raises RankFailed."""
-    store = open_store(run_spec.storage)
+    store = open_stage_store(run_spec, reporter)
     if _adopt(run_spec, store, reporter):
         return True
     rendezvous = rendezvous_of(_world(run_spec), run_id=_run_id(run_spec))
     if rendezvous.node != 0:
         return _train(run_spec, store, reporter, rendezvous)
     # The first node speaks for the attempt: its rank 0 writes everything else.
-    keep = _arm(run_spec).spec.training.keep
-    with marked_arm_attempt(store, run_spec.storage, _stage_folder(run_spec), run_spec.identity, keep) as attempt:
+    keep, end_store = _arm(run_spec).spec.training.keep, partial(open_impatient_store, run_spec)
+    with marked_arm_attempt(store, _stage_folder(run_spec), run_spec.identity, keep, end_store=end_store) as attempt:
         stopped = not _train(run_spec, store, reporter, rendezvous)
         attempt.ended = AttemptEnd.STOPPED if stopped else AttemptEnd.SUCCEEDED
     return not stopped
@@ -65,7 +67,7 @@ def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
 def _train(run_spec: RunSpec, store: ObjectStore, reporter: Reporter, rendezvous: NodeRendezvous) -> bool:
     """False where it was stopped. Raises RankFailed."""
     reporter.update(activity=Activity.LOADING)
-    base_folder = _base_folder(run_spec, store)
+    base_folder = prepare_base(run_spec, store)
     counter = OutOfMemoryCounter.of_this_container()
     try:
         _run_ranks(run_spec, base_folder, rendezvous)
@@ -74,7 +76,7 @@ def _train(run_spec: RunSpec, store: ObjectStore, reporter: Reporter, rendezvous
     except (EOFError, ConnectionError) as error:
         raise RankFailed(_no_forkserver(counter)) from error
     except SignalException:
-        failure = _own_failure(_failure_records(run_spec))
+        failure = _own_failure(read_failure_records(Path(run_spec.scratch_directory)))
         if failure is not None:
             raise RankFailed(failure) from None
         return _last_report(run_spec).state is ReportState.SUCCEEDED
@@ -94,15 +96,26 @@ def _adopt(run_spec: RunSpec, store: ObjectStore, reporter: Reporter) -> bool:
     return published is not None
 
 
-def _base_folder(run_spec: RunSpec, store: ObjectStore) -> Path:
-    index = index_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri)
+def prepare_base(run_spec: RunSpec, store: ObjectStore) -> Path:
+    """What ranks need of the base besides its weights, in a folder of this attempt. Raises ArtifactMismatch."""
+    index = index_base(
+        store, run_spec.base.uri, run_spec.storage.artifacts_uri, on_size=partial(_tell_reading, run_spec.base.uri)
+    )
     if index.digest != run_spec.base_digest:
         raise ArtifactMismatch(
             f"{run_spec.base.uri} has changed: its digest is {index.digest}, but this run was prepared for "
             f"{run_spec.base_digest}",
             remedy="Start the job again, so that it is prepared for the base as it is now.",
         )
-    return cached_base(store, run_spec.base.uri, index, Path(run_spec.cache_directory))
+    return write_local_base(store, run_spec, index, Path(run_spec.scratch_directory) / "base")
+
+
+def _tell_reading(base_uri: str, size: int) -> None:
+    print(
+        f"{base_uri}: the index that prepare made of it is gone from storage.artifactsUri; "
+        f"{size / 1e9:.1f} GB are read to make it again, before any are loaded",
+        flush=True,
+    )
 
 
 def _run_ranks(run_spec: RunSpec, base_folder: Path, rendezvous: NodeRendezvous) -> None:
@@ -125,7 +138,8 @@ def _run_ranks(run_spec: RunSpec, base_folder: Path, rendezvous: NodeRendezvous)
         exit_barrier_timeout=_LAST_WAIT_SECONDS,
         shutdown_timeout=run_spec.stop_grace_seconds,
     )
-    with _handlers_kept():
+    watch = HangWatch(Path(run_spec.scratch_directory), hang_timeout=_arm(run_spec).spec.training.hang_timeout)
+    with _handlers_kept(), watch:
         result = agent.run()
     if result.is_failed():
         raise ChildFailedError(_rank.__name__, result.failures)
@@ -189,7 +203,7 @@ def _first_failure(run_spec: RunSpec, error: ChildFailedError, counter: OutOfMem
 
     A rank that is killed leaves no record; the others then lose their peer, and may end before it is noticed.
     """
-    failures = _failure_records(run_spec)
+    failures = read_failure_records(Path(run_spec.scratch_directory))
     own = _own_failure(failures)
     if own is not None:
         return own
@@ -198,13 +212,6 @@ def _first_failure(run_spec: RunSpec, error: ChildFailedError, counter: OutOfMem
     if silent:
         return _silent_death(silent, error, counter)
     return failures[0]
-
-
-def _failure_records(run_spec: RunSpec) -> list[Failure]:
-    """What ranks left behind, the earliest first."""
-    records = [json.loads(path.read_text()) for path in Path(run_spec.scratch_directory).glob("rank-*.json")]
-    records.sort(key=lambda record: record["at"])
-    return [Failure.model_validate_json(json.dumps(record["failure"])) for record in records]
 
 
 def _own_failure(failures: Iterable[Failure]) -> Failure | None:

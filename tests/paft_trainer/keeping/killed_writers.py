@@ -74,9 +74,10 @@ class _KilledWriter:
 def _merge(file: str) -> None:
     from paft_trainer.merge import stage
     from paft_trainer.reporting import Reporter
+    from paft_trainer.stage_store import open_stage_store
 
     run_spec = RunSpec.model_validate_json(Path(file).read_text())
-    stage.open_store = lambda storage, **options: KilledStore(open_store(storage, **options))
+    stage.open_stage_store = lambda *arguments: KilledStore(open_stage_store(*arguments))
     stage.run(run_spec, Reporter(run_spec.identity, None))
 
 
@@ -88,7 +89,8 @@ def _save(file: str, attempt: str) -> None:
 
     storage = StorageSpec.model_validate_json(Path(file).read_text())
     store, folder = open_store(storage), folder_of(storage, int(attempt))
-    with marked_arm_attempt(store, storage, stage_of(storage), identity(int(attempt)), KeepSpec(last=1, best=0)):
+    keep = KeepSpec(last=1, best=0)
+    with marked_arm_attempt(store, stage_of(storage), identity(int(attempt)), keep, end_store=lambda: store):
         save_checkpoint(store, folder, small_checkpoint(4), eval_loss=None)
         save_checkpoint(KilledStore(store), folder, small_checkpoint(8, elements=PART_BYTES), eval_loss=None)
 

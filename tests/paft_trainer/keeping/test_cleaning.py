@@ -167,7 +167,7 @@ def test_a_marker_is_there_first_and_tells_the_end(store: ObjectStore, storage: 
         uri = f"{folder_of(storage, number)}paft_attempt.json"
         with (
             nullcontext() if error is None else pytest.raises(type(error)),
-            marked_arm_attempt(store, storage, stage_of(storage), identity(number), KeepSpec(last=3)),
+            marked_arm_attempt(store, stage_of(storage), identity(number), KeepSpec(last=3), end_store=lambda: store),
         ):
             marker = read_marker(store, uri, f"uid-{number}")
             assert marker is not None
@@ -187,7 +187,7 @@ def test_an_end_that_cannot_be_written_costs_nothing(s3: StorageSpec, capsys: py
     marker = read_marker(open_store(s3), uri, "uid-1")
     assert marker is not None
     dead = s3.model_copy(update={"endpoint": "http://127.0.0.1:9", "retry_window": 0})
-    with marked_attempt(open_store(s3), dead, uri, marker) as attempt:
+    with marked_attempt(open_store(s3), uri, marker, end_store=lambda: open_store(dead)) as attempt:
         attempt.ended = AttemptEnd.STOPPED
     assert "not written down or cleaned up: the end of this attempt: " in capsys.readouterr().out
     assert read_marker(open_store(s3), uri, "uid-1") == marker

@@ -37,7 +37,7 @@ def test_the_next_attempt_removes_what_a_kill_left_of_a_checkpoint(
 ) -> None:
     kill_while_saving(storage, 1, tmp_path)
     assert len(uploads(store, storage)) == 1
-    with marked_arm_attempt(store, storage, stage_of(storage), identity(2), KeepSpec()):
+    with marked_arm_attempt(store, stage_of(storage), identity(2), KeepSpec(), end_store=lambda: store):
         assert uploads(store, storage) == []
         (saved,) = list_checkpoints(store, stage_of(storage))
         assert saved.step == 4

@@ -55,7 +55,7 @@ def fail_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FailingStore]:
 
     def install(change: int | None, *, after: bool = False) -> FailingStore:
         store = FailingStore(FileStore(), fail_at=change, after=after)
-        monkeypatch.setattr(stage, "open_store", lambda *arguments, **options: store)
+        monkeypatch.setattr(stage, "open_stage_store", lambda *arguments, **options: store)
         return store
 
     return install

@@ -11,7 +11,7 @@ from paft_trainer.storage.errors import (
     UploadMissing,
 )
 from paft_trainer.storage.object_store import ObjectInfo, ObjectStore, ObjectWriter, UnfinishedUpload
-from paft_trainer.storage.open_store import open_store
+from paft_trainer.storage.open_store import open_run_store, open_store
 
 __all__ = [
     "ObjectChanged",
@@ -26,5 +26,6 @@ __all__ = [
     "StorageUnavailable",
     "UnfinishedUpload",
     "UploadMissing",
+    "open_run_store",
     "open_store",
 ]

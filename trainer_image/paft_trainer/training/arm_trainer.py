@@ -94,6 +94,10 @@ class ArmTrainerMixin:
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a consolidated checkpoint; rank 0 does the writing, all ranks wait for it."""
+        with self.session.heartbeat.resting(self.session.run_spec.storage.retry_window):
+            self._save()
+
+    def _save(self) -> None:
         session = self.session
         session.reporter.update(activity=Activity.SAVING)
         adapter = self.adapter_access.read()
@@ -127,9 +131,16 @@ class ArmTrainerMixin:
         """One forward and backward pass; counts tokens and refuses a loss that is not finite."""
         self._step_tokens += int(inputs["attention_mask"].sum())
         loss = super().training_step(model, inputs, *args, **kwargs)
+        self.session.heartbeat.beat(self.state.global_step)
         if not bool(torch.isfinite(loss)):
             raise Diverged(f"the loss at step {self.state.global_step + 1} is {float(loss)}")
         return loss
+
+    def prediction_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One batch of an evaluation."""
+        result = super().prediction_step(*args, **kwargs)
+        self.session.heartbeat.beat(self.state.global_step)
+        return result
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Pass a log entry on to the report."""

@@ -33,6 +33,7 @@ from paft_trainer.keeping.saved_checkpoints import (
 )
 from paft_trainer.storage import ObjectMissing, ObjectStore
 from paft_trainer.training.adapter_state import AdapterState
+from paft_trainer.verified_reads import read_verified
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,10 +83,10 @@ def load_checkpoint(store: ObjectStore, saved: SavedCheckpoint) -> Checkpoint | 
     files: dict[str, bytes] = {}
     for name, sha256 in saved.sha256_by_name.items():
         try:
-            content = store.read(saved.folder + name)
+            content = read_verified(store, saved.folder + name, sha256)
         except ObjectMissing:
             return None
-        if hashlib.sha256(content).hexdigest() != sha256:
+        if content is None:
             return None
         files[name] = content
     return _decode(files)
