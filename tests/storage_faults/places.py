@@ -6,13 +6,13 @@ from pathlib import Path
 
 import boto3
 from hack import seaweedfs
+from paft_trainer.storage.patience import Patience
 from tests.storage_faults.sources import write_sources
 
 from paft_api.spec.storage import StorageSpec
 from paft_trainer.base.index import index_base
 from paft_trainer.storage import ObjectStore
 from paft_trainer.storage.open_store import DispatchingStore
-from paft_trainer.storage.patience import Patience
 from paft_trainer.storage.retries import RetryPolicy
 from paft_trainer.storage.s3_connection import S3Connection
 from paft_trainer.storage.s3_store import S3Store
