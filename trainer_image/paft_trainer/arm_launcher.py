@@ -31,7 +31,7 @@ from paft_trainer.parent_process import die_with_parent
 from paft_trainer.published_adapters import find_published_adapter
 from paft_trainer.rendezvous import NodeRendezvous, rendezvous_of
 from paft_trainer.reporting import Reporter
-from paft_trainer.stage_store import open_stage_store
+from paft_trainer.stage_store import open_impatient_store, open_stage_store
 from paft_trainer.storage import ObjectStore
 
 _SIGNALS_OF_THE_AGENT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
@@ -57,8 +57,8 @@ def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
     if rendezvous.node != 0:
         return _train(run_spec, store, reporter, rendezvous)
     # The first node speaks for the attempt: its rank 0 writes everything else.
-    keep = _arm(run_spec).spec.training.keep
-    with marked_arm_attempt(store, run_spec.storage, _stage_folder(run_spec), run_spec.identity, keep) as attempt:
+    keep, end_store = _arm(run_spec).spec.training.keep, partial(open_impatient_store, run_spec)
+    with marked_arm_attempt(store, _stage_folder(run_spec), run_spec.identity, keep, end_store=end_store) as attempt:
         stopped = not _train(run_spec, store, reporter, rendezvous)
         attempt.ended = AttemptEnd.STOPPED if stopped else AttemptEnd.SUCCEEDED
     return not stopped

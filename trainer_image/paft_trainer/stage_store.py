@@ -8,6 +8,9 @@ from paft_api.run_spec import RunSpec
 from paft_trainer.reporting import Reporter
 from paft_trainer.storage import ObjectStore, open_run_store
 
+IMPATIENT_SECONDS = 15
+"""Of `open_impatient_store`, in place of a longer `storage.retryWindow`."""
+
 PATIENCE_SECONDS = 1.0
 """A wait that is over before is no news: a single answer of an object store gets lost now and then."""
 
@@ -16,6 +19,14 @@ def open_stage_store(run_spec: RunSpec, reporter: Reporter) -> ObjectStore:
     """The store. Raises ConfigInvalid where this machine lacks credentials that a source names."""
     wait = StorageWait(reporter)
     return open_run_store(run_spec, on_wait=wait.goes_on, on_recovered=wait.is_over)
+
+
+def open_impatient_store(run_spec: RunSpec) -> ObjectStore:
+    """The same for what is good to be written, and no reason to wait."""
+    storage = run_spec.storage.model_copy(
+        update={"retry_window": min(run_spec.storage.retry_window, IMPATIENT_SECONDS)}
+    )
+    return open_run_store(run_spec.model_copy(update={"storage": storage}))
 
 
 class StorageWait:

@@ -9,7 +9,7 @@ from paft_api.spec.free_form import FreeForm
 
 
 class KeepSpec(Model):
-    """Which checkpoints of an attempt stay."""
+    """Which checkpoints of an arm stay, over all attempts of the job."""
 
     last: Annotated[int, Field(ge=1, le=100)] = 2
     """Number of newest checkpoints. Default: 2."""

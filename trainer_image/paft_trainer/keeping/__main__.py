@@ -22,8 +22,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("action", choices=["survey", "clean"])
     action = parser.parse_args(arguments).action
     request = SurveyRequest.model_validate_json(sys.stdin.read())
-    store = open_store(request.storage, on_wait=lambda message: print(message, file=sys.stderr, flush=True))
     try:
+        store = open_store(
+            request.storage,
+            folders=request.outputs,
+            on_wait=lambda message: print(message, file=sys.stderr, flush=True),
+        )
         done = survey(store, request) if action == "survey" else clean(store, request)
     except StageError as error:
         print(f"Failed: {error.cause}: {error.message}\n  {error.remedy}", file=sys.stderr)

@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from paft_api.spec.storage import StorageSpec
 from paft_trainer.keeping.attempt_marker import AttemptEnd, AttemptMarker, write_marker
-from paft_trainer.storage import ObjectStore, StorageError, open_store
+from paft_trainer.storage import ObjectStore, StorageError
 
-END_SECONDS = 15
-"""How long a store that does not answer is asked to take the end: the attempt is over and its pod waits."""
+EndStore = Callable[[], ObjectStore]
+"""Opens the store that takes the end, of less patience than the attempt's own: its pod waits for nothing else then."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -21,7 +20,7 @@ class MarkedAttempt:
 
 @contextmanager
 def marked_attempt(
-    store: ObjectStore, storage: StorageSpec, uri: str, marker: AttemptMarker
+    store: ObjectStore, uri: str, marker: AttemptMarker, *, end_store: EndStore
 ) -> Iterator[MarkedAttempt]:
     """Write the marker, and at the end of the block how it was over. Raises errors of the store before the block only:
     an end that cannot be written is told by the next attempt's marker."""
@@ -36,9 +35,8 @@ def marked_attempt(
         attempt.ended = AttemptEnd.STOPPED
         raise
     finally:
-        patient = storage.model_copy(update={"retry_window": min(storage.retry_window, END_SECONDS)})
         told = marker.end(attempt.ended)
-        best_effort("the end of this attempt", lambda: write_marker(open_store(patient), uri, told))
+        best_effort("the end of this attempt", lambda: write_marker(end_store(), uri, told))
 
 
 def best_effort(what: str, action: Callable[[], object]) -> None:

@@ -5,11 +5,10 @@ from contextlib import contextmanager
 
 from paft_api.layout import merge_attempt_marker_uri
 from paft_api.run_spec import StageIdentity
-from paft_api.spec.storage import StorageSpec
 from paft_api.storage_survey import ItemKind
 from paft_trainer.keeping.attempt_marker import AttemptEnd, AttemptMarker, write_marker
 from paft_trainer.keeping.cleaning import remove
-from paft_trainer.keeping.marked_attempt import MarkedAttempt, best_effort, marked_attempt
+from paft_trainer.keeping.marked_attempt import EndStore, MarkedAttempt, best_effort, marked_attempt
 from paft_trainer.keeping.output_verdicts import judge_output
 from paft_trainer.keeping.proofs import is_lost_before, over_before
 from paft_trainer.keeping.reading import read_output
@@ -18,12 +17,12 @@ from paft_trainer.storage import ObjectStore
 
 @contextmanager
 def marked_merge_attempt(
-    store: ObjectStore, storage: StorageSpec, output: str, identity: StageIdentity, *, writes: tuple[str, ...]
+    store: ObjectStore, output: str, identity: StageIdentity, *, writes: tuple[str, ...], end_store: EndStore
 ) -> Iterator[MarkedAttempt]:
     """An attempt at a merge whose output is claimed, from its marker to its end. `writes`: names of the files that it
     may stream. Raises errors of the store before it begins only."""
     uri = merge_attempt_marker_uri(output, identity.job_uid, identity.attempt)
-    with marked_attempt(store, storage, uri, AttemptMarker.begin(identity, writes=writes)) as attempt:
+    with marked_attempt(store, uri, AttemptMarker.begin(identity, writes=writes), end_store=end_store) as attempt:
         best_effort("what earlier attempts left", lambda: clean_up_before(store, output, identity))
         yield attempt
 

@@ -5,13 +5,12 @@ from contextlib import contextmanager
 
 from paft_api.layout import ATTEMPTS, attempt_marker_uri, attempt_name
 from paft_api.run_spec import StageIdentity
-from paft_api.spec.storage import StorageSpec
 from paft_api.spec.training import KeepSpec
 from paft_api.storage_survey import ItemKind
 from paft_trainer.keeping.attempt_marker import AttemptEnd, AttemptMarker, write_marker
 from paft_trainer.keeping.cleaning import remove
 from paft_trainer.keeping.contents import AttemptContents
-from paft_trainer.keeping.marked_attempt import MarkedAttempt, best_effort, marked_attempt
+from paft_trainer.keeping.marked_attempt import EndStore, MarkedAttempt, best_effort, marked_attempt
 from paft_trainer.keeping.proofs import is_lost_before, over_before
 from paft_trainer.keeping.reading import read_stage
 from paft_trainer.keeping.saved_checkpoints import checkpoints_among, delete_checkpoint, superseded
@@ -23,11 +22,11 @@ _NEVER_TAKEN_UP = (ItemKind.UPLOAD, ItemKind.TORN_CHECKPOINT)
 
 @contextmanager
 def marked_arm_attempt(
-    store: ObjectStore, storage: StorageSpec, stage_folder: str, identity: StageIdentity, keep: KeepSpec
+    store: ObjectStore, stage_folder: str, identity: StageIdentity, keep: KeepSpec, *, end_store: EndStore
 ) -> Iterator[MarkedAttempt]:
     """An attempt at an arm, from its marker to its end. Raises errors of the store before it begins only."""
     uri = _marker_uri(stage_folder + ATTEMPTS, identity.job_uid, identity.attempt)
-    with marked_attempt(store, storage, uri, AttemptMarker.begin(identity, keep=keep)) as attempt:
+    with marked_attempt(store, uri, AttemptMarker.begin(identity, keep=keep), end_store=end_store) as attempt:
         best_effort("what earlier attempts left", lambda: clean_up_before(store, stage_folder, identity))
         yield attempt
 

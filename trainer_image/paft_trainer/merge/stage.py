@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from paft_api.layout import candidate_folder
@@ -21,7 +22,7 @@ from paft_trainer.merge.saved_tensors import replacements
 from paft_trainer.merge.streamed_names import streamed_names
 from paft_trainer.merge.warm_up import begin_warm_up
 from paft_trainer.peak_memory import peak_memory_bytes
-from paft_trainer.stage_store import open_stage_store
+from paft_trainer.stage_store import open_impatient_store, open_stage_store
 from paft_trainer.storage import ObjectMissing, UploadMissing
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def _plan(task: MergeTask, options: MergeOptions) -> PlannedMerge:
 def _write(task: MergeTask, missing: Sequence[PlannedMerge]) -> None:
     """Fill the claimed folders. Where somebody else did so meanwhile, uploads of ours may be gone, and not missed."""
     output, identity = task.merge.spec.output, task.run_spec.identity
-    with marked_merge_attempt(task.store, task.run_spec.storage, output.uri, identity, writes=streamed_names(task)):
+    end_store = partial(open_impatient_store, task.run_spec)
+    with marked_merge_attempt(task.store, output.uri, identity, writes=streamed_names(task), end_store=end_store):
         try:
             FORMS[output.form](task, missing)
         except (UploadMissing, ObjectMissing):
