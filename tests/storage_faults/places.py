@@ -6,7 +6,6 @@ from pathlib import Path
 
 import boto3
 from hack import seaweedfs
-from paft_trainer.storage.patience import Patience
 from tests.storage_faults.sources import write_sources
 
 from paft_api.spec.storage import StorageSpec
