@@ -13,6 +13,8 @@ Result = TypeVar("Result")
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 20.0
+LOOK_SECONDS = 0.5
+"""Between two looks whether a pause is still wanted."""
 
 
 class TemporaryFault(Exception):
@@ -104,5 +106,7 @@ class RetryPolicy:
     def _pause(self, seconds: float, given_up: threading.Event | None) -> None:
         if given_up is None:
             self.sleep(seconds)
-        else:
-            given_up.wait(seconds)
+            return
+        while seconds > 0 and not given_up.is_set():
+            self.sleep(min(seconds, LOOK_SECONDS))
+            seconds -= LOOK_SECONDS
