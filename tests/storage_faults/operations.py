@@ -94,7 +94,7 @@ def _merge(store: ObjectStore, place: Place, **options: str) -> str:
         endpoint=place.endpoint,
         **options,
     )
-    with mock.patch.object(stage, "open_store", return_value=store):
+    with mock.patch.object(stage, "open_stage_store", return_value=store):
         result = run_merge(run_spec)
     return f"{result.artifact.digest} {result.recipe_digest} {result.bytes}"
 

@@ -55,7 +55,7 @@ class Place:
 
 
 def source_uri(name: str) -> str:
-    """Address of one of the inputs: base, sft, preference, and artifacts with the base's index."""
+    """Address of one of the inputs: base, sft, preference, small/…, and artifacts with the base's index."""
     return f"s3://{BUCKET}/sources/{name}/"
 
 
