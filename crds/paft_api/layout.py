@@ -57,12 +57,12 @@ def index_uri(artifacts_uri: str, listing_digest: str) -> str:
 
 def pieces_uri(artifacts_uri: str, listing_digest: str) -> str:
     """Hashes of the pieces of a base that was read once."""
-    return f"{artifacts_uri}index/{_hexadecimal(listing_digest)}.pieces"
+    return f"{artifacts_uri}{INDEX}{_hexadecimal(listing_digest)}.pieces"
 
 
 def unfinished_index_folder(artifacts_uri: str, listing_digest: str) -> str:
     """What is known so far of a base that is being read. Whoever finds it may go on from it, or delete it."""
-    return f"{artifacts_uri}index/{_hexadecimal(listing_digest)}.partial/"
+    return f"{artifacts_uri}{INDEX}{_hexadecimal(listing_digest)}.partial/"
 
 
 def stage_folder(artifacts_uri: str, stage: StageName, stage_digest: str) -> str:
