@@ -115,9 +115,3 @@ class ArmSession:
         return attempt_folder(
             self.run_spec.storage.artifacts_uri, self.stage, self.stage_digest, identity.job_uid, identity.attempt
         )
-
-    @property
-    def l1_strength(self) -> float:
-        """λ of the SFT arm's penalty; 0 for the preference arm and for mode none."""
-        sft = self.run_spec.sft
-        return sft.spec.l1.lambda_ if sft is not None and sft.spec.l1.mode == "proximal" else 0.0

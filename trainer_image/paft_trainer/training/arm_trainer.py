@@ -29,9 +29,10 @@ from paft_trainer.training.checkpoint import (
     save_checkpoint,
     superseded,
 )
+from paft_trainer.training.penalty import ConstantPenalty, Penalty
 from paft_trainer.training.random_state import capture_random_state, gather_random_states, restore_random_state
 from paft_trainer.training.sampling import EpochSampler
-from paft_trainer.training.sparsity import l1_norm, measure_sparsity
+from paft_trainer.training.sparsity import measure_sparsity
 
 
 class ArmTrainerMixin:
@@ -39,6 +40,7 @@ class ArmTrainerMixin:
 
     def __init__(self, *args: Any, session: ArmSession, **kwargs: Any) -> None:
         self.session = session
+        self.penalty: Penalty = ConstantPenalty(0.0)
         self._step_tokens = 0
         self._evaluated_step: int | None = None
         super().__init__(*args, **kwargs)
@@ -75,6 +77,7 @@ class ArmTrainerMixin:
         if resumed is not None:
             self.adapter_access.write(resumed.adapter)
             self._restore_scheduler(resumed.position.scheduler)
+        self.penalty.begin(self)
         self.session.throughput.restart()
         return model, dataloader
 
@@ -106,6 +109,7 @@ class ArmTrainerMixin:
                 step=self.state.global_step,
                 scheduler=self.lr_scheduler.state_dict(),
                 history=session.history.to_document(),
+                penalty=self.penalty.to_document(),
             )
             save_checkpoint(
                 session.store,
@@ -185,7 +189,8 @@ class ArmTrainerMixin:
         if sparsity.delta_norm == 0 and self.state.global_step > warmup_steps + 1:
             raise Collapsed(f"ΔW is zero at step {self.state.global_step} of {self.session.total_steps}")
         self.session.sparsity = sparsity
-        self.session.reporter.update(sparsity=sparsity, penalty=self.session.l1_strength * l1_norm(factors))
+        penalty = self.penalty.value(factors, self.state.global_step)
+        self.session.reporter.update(sparsity=sparsity, penalty=penalty)
 
 
 class _StepEnd(TrainerCallback):
@@ -200,6 +205,7 @@ class _StepEnd(TrainerCallback):
         session = self._trainer.session
         stop, tokens = session.stop_signal.agree(self._trainer.take_step_tokens(), args.device)
         session.throughput.note(tokens)
+        self._trainer.penalty.end_step(state.global_step)
         is_last = state.global_step >= session.total_steps
         if is_last or state.global_step % session.arm.training.eval_steps == 0:
             self._trainer.measure_adapter()

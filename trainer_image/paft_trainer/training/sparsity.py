@@ -77,6 +77,13 @@ def l1_norm(modules: Iterable[Factors]) -> float:
     return sum(float(module.a.abs().sum()) + float(module.b.abs().sum()) for module in modules)
 
 
+def group_norm(modules: Iterable[Factors], *, by_rows: bool) -> float:
+    """‖B‖₁ over all modules, or with `by_rows` √r·Σ‖row of B‖₂."""
+    if by_rows:
+        return sum(module.b.shape[1] ** 0.5 * float(module.b.norm(dim=1).sum()) for module in modules)
+    return sum(float(module.b.abs().sum()) for module in modules)
+
+
 def _sampled_delta(module: Factors) -> torch.Tensor:
     rows = module.b.shape[0]
     chosen = torch.linspace(0, rows - 1, min(rows, SAMPLED_ROWS)).round().long()
