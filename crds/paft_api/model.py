@@ -105,3 +105,6 @@ Quantity = Annotated[
 
 DnsLabel = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 """A DNS label (RFC 1123)."""
+
+ArmWarning = Annotated[str, StringConstraints(max_length=500)]
+"""What an arm cannot do as its job asks for, in words."""

@@ -16,6 +16,7 @@ _OF_DELLA = {
     f"merge.candidates[0].{name}": ABSENT for name in ("density", "seed", "rescale", "election", "normalize", "epsilon")
 }
 ALLOWED_BY: dict[str, dict[str, object]] = {
+    "sft.l1.targetSparsity": {"sft.l1.lambda": ABSENT},
     "merge.method": _OF_DARE_TIES,
     "merge.densityScope": {"merge.method": "breadcrumbs", **_OF_DARE_TIES},
     "merge.gamma": {"merge.method": "breadcrumbs", **_OF_DARE_TIES},

@@ -27,7 +27,7 @@ spec:
     data:
       train: [{uri: s3://data/sft/, format: messages}]
       eval: [{uri: s3://data/sft-eval.jsonl, format: messages}]
-    l1: {mode: proximal, lambda: 0.001, rampFraction: 0.2}
+    l1: {mode: proximal, lambda: 0.001, granularity: element, rampFraction: 0.2}
     lora: &lora {r: 8, alpha: 16, dropout: 0.05, targetModules: [q_proj], rslora: false}
     training: &training
       epochs: 2

@@ -24,9 +24,10 @@ DOCUMENTS: list[tuple[type[Model], dict[str, Any]]] = [
 NOT_WITH_THE_OTHERS = {
     *(f"spec.merge.{option}" for option in ("densityScope", "gamma", "epsilon", "wholeWeights")),
     "spec.merge.output.rank",
+    "spec.sft.l1.targetSparsity",
 }
-"""Fields that the complete job cannot have: options of other methods, which its candidates have, and a rank, which a
-checkpoint has none of."""
+"""Fields that the complete job cannot have: options of other methods, which its candidates have, a rank, which a
+checkpoint has none of, and a target beside a strength."""
 
 
 @pytest.mark.parametrize(("model", "document"), DOCUMENTS)

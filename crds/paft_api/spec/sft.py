@@ -39,21 +39,19 @@ class L1Spec(Model):
     @model_validator(mode="after")
     def _lambda_or_target(self) -> Self:
         if self.lambda_ is not None and self.target_sparsity is not None:
-            raise ValueError(
-                f"lambda {self.lambda_:g} and targetSparsity {self.target_sparsity:g} exclude each other; remove one"
-            )
+            raise ValueError("lambda excludes targetSparsity; remove one of them")
         return self
 
     @model_validator(mode="after")
     def _subgradient_needs_lambda(self) -> Self:
         if self.mode == "subgradient" and self.lambda_ is None:
-            raise ValueError(f"mode subgradient needs lambda; add it, such as {DEFAULT_STRENGTH:g}, or use proximal")
+            raise ValueError("mode subgradient needs lambda; add it, or use proximal")
         return self
 
     @model_validator(mode="after")
     def _rows_need_zeros(self) -> Self:
-        if self.granularity == "rows" and self.mode == "subgradient":
-            raise ValueError("granularity rows needs mode proximal; subgradient makes no row zero")
+        if self.mode == "subgradient" and self.granularity == "rows":
+            raise ValueError("granularity rows needs mode proximal, since subgradient makes no row zero")
         return self
 
     @property

@@ -17,13 +17,17 @@ from paft_trainer.training.stop_signal import StopSignal
 
 @dataclass(kw_only=True, slots=True)
 class TrainingHistory:
-    """Numbers of the whole training, over all attempts; they travel in checkpoints."""
+    """Numbers of the whole training, over all attempts; they travel in checkpoints.
+
+    `sparsity`: the document of `sparsity_history`.
+    """
 
     first_loss: float | None = None
     last_loss: float | None = None
     eval_loss: float | None = None
     first_reward_margin: float | None = None
     last_reward_margin: float | None = None
+    sparsity: dict[str, Any] = field(default_factory=dict)
 
     def note(self, loss: float, reward_margin: float | None) -> None:
         """Take in one optimizer step."""

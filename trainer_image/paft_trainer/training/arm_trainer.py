@@ -33,6 +33,7 @@ from paft_trainer.training.penalty import ConstantPenalty, Penalty
 from paft_trainer.training.random_state import capture_random_state, gather_random_states, restore_random_state
 from paft_trainer.training.sampling import EpochSampler
 from paft_trainer.training.sparsity import measure_sparsity
+from paft_trainer.training.sparsity_history import with_point
 
 
 class ArmTrainerMixin:
@@ -179,18 +180,21 @@ class ArmTrainerMixin:
         """Measure sparsity on rank 0; refuse an adapter whose ΔW is zero after the warm-up. Collective."""
         weights = self.adapter_access.weights()
         if weights is not None:
-            self.measure_weights(weights)
+            self.measure_weights(weights, self.state.global_step)
 
-    def measure_weights(self, weights: dict[str, torch.Tensor]) -> None:
-        """The same for whole weights at hand."""
-        factors = list(adapter_factors(self.model, weights))
-        sparsity = measure_sparsity(factors)
-        warmup_steps = self.args.get_warmup_steps(self.session.total_steps)
-        if sparsity.delta_norm == 0 and self.state.global_step > warmup_steps + 1:
-            raise Collapsed(f"ΔW is zero at step {self.state.global_step} of {self.session.total_steps}")
-        self.session.sparsity = sparsity
-        penalty = self.penalty.value(factors, self.state.global_step)
-        self.session.reporter.update(sparsity=sparsity, penalty=penalty)
+    def measure_weights(self, weights: dict[str, torch.Tensor], step: int) -> None:
+        """The same for whole weights at hand, those after optimizer step number `step`."""
+        factors = adapter_factors(self.model, weights)
+        measured = measure_sparsity(list(factors.values()))
+        session = self.session
+        warmup_steps = self.args.get_warmup_steps(session.total_steps)
+        if measured.total.delta_norm == 0 and step > warmup_steps + 1:
+            raise Collapsed(f"ΔW is zero at step {step} of {session.total_steps}")
+        session.sparsity = measured.total
+        by_module = dict(zip(factors, measured.modules, strict=True))
+        session.history.sparsity = with_point(session.history.sparsity, step, by_module)
+        penalty = self.penalty.value(list(factors.values()), step)
+        session.reporter.update(sparsity=measured.total, penalty=penalty)
 
 
 class _StepEnd(TrainerCallback):

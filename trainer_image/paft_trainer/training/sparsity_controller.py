@@ -63,7 +63,9 @@ def steer(strength: torch.Tensor, *, roots: torch.Tensor, needed: torch.Tensor, 
     moving = roots.clone()
     moving[0] = 0
     lowest, highest = quantile(moving, LOWEST_QUANTILE), quantile(moving, HIGHEST_QUANTILE)
-    wanted = torch.clamp(quantile(needed, next_target), min=lowest, max=highest).log()
+    enough = quantile(needed, next_target)
+    lowest = torch.where(enough > 0, torch.minimum(lowest, enough), lowest)
+    wanted = torch.clamp(enough, min=lowest, max=highest).log()
     before = torch.where(strength > 0, strength.log(), wanted)
     bounded = torch.clamp((before + GAIN * (wanted - before)).exp(), min=lowest, max=highest)
     is_known = (lowest < math.inf) & (next_target > 0)
