@@ -4,7 +4,9 @@ Each step tells, for every entry, the strength λ that would have made it zero (
 at the next step's target is the λ that is wanted. The controller is an integrator on log λ, for strengths span orders
 of magnitude: each step moves it by a part of the distance to the wanted one. λ stays between the 5 % and the 95 %
 quantile of √v̂: below the first hardly anything shrinks, and above the second nearly everything does so by the whole
-learning rate already, which no λ can exceed. The integrator holds the bounded value, so that it never winds up.
+learning rate already, which no λ can exceed. The integrator holds the bounded value, so that it never winds up. The
+lower bound gives way where the counts show that even less is enough: zeros stay at zero as long as the mean gradient is
+below λ, and that can be far below √v̂, which remembers more (a toy's B has 23 % zeros at its 5 % quantile).
 
 Everything here is arithmetic on tensors of a few kilobytes: no value comes to the host, and counts are integers, so
 that their sum is the same for any number of ranks.
@@ -68,5 +70,5 @@ def steer(strength: torch.Tensor, *, roots: torch.Tensor, needed: torch.Tensor, 
     wanted = torch.clamp(enough, min=lowest, max=highest).log()
     before = torch.where(strength > 0, strength.log(), wanted)
     bounded = torch.clamp((before + GAIN * (wanted - before)).exp(), min=lowest, max=highest)
-    is_known = (lowest < math.inf) & (next_target > 0)
+    is_known = (highest < math.inf) & (next_target > 0)
     return torch.where(is_known, bounded, 0.0)
