@@ -62,6 +62,19 @@ CASES: dict[str, tuple[str, Changes]] = {
         "arm.ArmSpec._global_batch_divides",
         {"sft.training.globalBatchSize": 1, "sft.resources": {"gpusPerNode": 0}},
     ),
+    "a strength and a target": ("sft.L1Spec._lambda_or_target", {"sft.l1.targetSparsity": 0.9}),
+    "no strength in the loss": (
+        "sft.L1Spec._subgradient_needs_lambda",
+        {"sft.l1": {"mode": "subgradient"}},
+    ),
+    "a target in the loss": (
+        "sft.L1Spec._subgradient_needs_lambda",
+        {"sft.l1": {"mode": "subgradient", "targetSparsity": 0.9}},
+    ),
+    "rows in the loss": (
+        "sft.L1Spec._rows_need_zeros",
+        {"sft.l1.mode": "subgradient", "sft.l1.granularity": "rows"},
+    ),
     "pairs for SFT": ("sft.SftSpec._formats_fit", {"sft.data.train[0].format": "preference"}),
     "pairs to evaluate SFT": ("sft.SftSpec._formats_fit", {"sft.data.eval[0].format": "preference"}),
     "chats for preference": ("preference.PreferenceSpec._formats_fit", {"preference.data.train[0].format": "messages"}),
@@ -198,7 +211,6 @@ CASES: dict[str, tuple[str, Changes]] = {
     "an annotation of the Job's": ("trainer._require_free", {"trainer.podAnnotations": {"job-name": "b"}}),
     "a folder that a slash makes too long": ("model.end_with_slash", {"base.uri": LONG_FOLDER}),
     "a loss that is not there yet": ("model.Unavailable", {"preference.method": "orpo"}),
-    "a penalty that is not there yet": ("model.Unavailable", {"sft.l1.mode": "subgradient"}),
     "packing is not there yet": ("model.Unavailable", {"preference.training.packing": True}),
     "a volume of the stage": (
         "pod_template.require_no_conflict",
@@ -330,6 +342,10 @@ def test_every_validator_has_a_case_or_a_reason() -> None:
         {"sft.training": ABSENT, "sft.resources": ABSENT},
         {"sft.training": {"globalBatchSize": 12}, "sft.resources": {"gpusPerNode": 6}},
         {"sft.training": {"globalBatchSize": 5}, "sft.resources": {"gpusPerNode": 0, "processesPerNode": 5}},
+        {"sft.l1": {"mode": "subgradient", "lambda": 0}},
+        {"sft.l1": {"targetSparsity": 0.9, "granularity": "rows"}},
+        {"sft.l1": {"granularity": "rows"}},
+        {"sft.l1": {"mode": "none", "granularity": "rows", "targetSparsity": 0.5}},
         {"scheduling": {"admission": "PerArm"}},
         {"trainer.tolerations": [{"operator": "Exists"}]},
         {"base.uri": LONG_FOLDER[:-1] + "/"},

@@ -26,13 +26,14 @@ def train_arm(session: ArmSession, base_folder: Path, *, partitioned: bool) -> A
     session.reporter.update(activity=Activity.LOADING)
     _resume(session)
     trainer = _build(session, base_folder, partitioned=partitioned)
+    session.reporter.update(warnings=trainer.penalty.warnings)
     weights = _train(session, trainer)
     session.heartbeat.end()
     if session.stopped or weights is None:
         return None
     session.reporter.update(activity=Activity.PUBLISHING)
     files = encode_adapter(trainer.model, weights, base_uri=session.run_spec.base.uri)
-    return publish_adapter(session, files, _metrics(session))
+    return publish_adapter(session, files, _metrics(session, trainer.penalty.warnings))
 
 
 def _resume(session: ArmSession) -> None:
@@ -64,7 +65,7 @@ def _finished_weights(session: ArmSession, trainer: ArmTrainerMixin) -> dict[str
     """Training ended in an earlier attempt that did not get to publish: its last checkpoint is the result."""
     assert session.resumed is not None
     weights = session.resumed.adapter.weights
-    trainer.measure_weights(weights)
+    trainer.measure_weights(weights, session.resumed.position.step)
     return weights if not dist.is_initialized() or dist.get_rank() == 0 else None
 
 
@@ -83,7 +84,7 @@ def _write_trainer_state(session: ArmSession, trainer: Any, step: int) -> str:
     return str(folder)
 
 
-def _metrics(session: ArmSession) -> AdapterMetrics:
+def _metrics(session: ArmSession, warnings: tuple[str, ...]) -> AdapterMetrics:
     history = session.history
     return AdapterMetrics(
         steps=session.total_steps,
@@ -93,5 +94,6 @@ def _metrics(session: ArmSession) -> AdapterMetrics:
         first_reward_margin=history.first_reward_margin,
         last_reward_margin=history.last_reward_margin,
         sparsity=session.sparsity,
+        warnings=warnings,
         tokens_per_second=session.throughput.tokens_per_second,
     )

@@ -27,9 +27,11 @@ from paft_trainer.training.checkpoint import (
     TrainerPosition,
     save_checkpoint,
 )
+from paft_trainer.training.penalty import ConstantPenalty, Penalty
 from paft_trainer.training.random_state import capture_random_state, gather_random_states, restore_random_state
 from paft_trainer.training.sampling import EpochSampler
-from paft_trainer.training.sparsity import l1_norm, measure_sparsity
+from paft_trainer.training.sparsity import measure_sparsity
+from paft_trainer.training.sparsity_history import with_point
 
 
 class ArmTrainerMixin:
@@ -37,6 +39,7 @@ class ArmTrainerMixin:
 
     def __init__(self, *args: Any, session: ArmSession, **kwargs: Any) -> None:
         self.session = session
+        self.penalty: Penalty = ConstantPenalty(0.0)
         self._step_tokens = 0
         self._evaluated_step: int | None = None
         super().__init__(*args, **kwargs)
@@ -73,6 +76,7 @@ class ArmTrainerMixin:
         if resumed is not None:
             self.adapter_access.write(resumed.adapter)
             self._restore_scheduler(resumed.position.scheduler)
+        self.penalty.begin(self)
         self.session.throughput.restart()
         return model, dataloader
 
@@ -108,6 +112,7 @@ class ArmTrainerMixin:
                 step=self.state.global_step,
                 scheduler=self.lr_scheduler.state_dict(),
                 history=session.history.to_document(),
+                penalty=self.penalty.to_document(),
             )
             save_checkpoint(
                 session.store,
@@ -183,17 +188,21 @@ class ArmTrainerMixin:
         """Measure sparsity on rank 0; refuse an adapter whose ΔW is zero after the warm-up. Collective."""
         weights = self.adapter_access.weights()
         if weights is not None:
-            self.measure_weights(weights)
+            self.measure_weights(weights, self.state.global_step)
 
-    def measure_weights(self, weights: dict[str, torch.Tensor]) -> None:
-        """The same for whole weights at hand."""
-        factors = list(adapter_factors(self.model, weights))
-        sparsity = measure_sparsity(factors)
-        warmup_steps = self.args.get_warmup_steps(self.session.total_steps)
-        if sparsity.delta_norm == 0 and self.state.global_step > warmup_steps + 1:
-            raise Collapsed(f"ΔW is zero at step {self.state.global_step} of {self.session.total_steps}")
-        self.session.sparsity = sparsity
-        self.session.reporter.update(sparsity=sparsity, penalty=self.session.l1_strength * l1_norm(factors))
+    def measure_weights(self, weights: dict[str, torch.Tensor], step: int) -> None:
+        """The same for whole weights at hand, those after optimizer step number `step`."""
+        factors = adapter_factors(self.model, weights)
+        measured = measure_sparsity(list(factors.values()))
+        session = self.session
+        warmup_steps = self.args.get_warmup_steps(session.total_steps)
+        if measured.total.delta_norm == 0 and step > warmup_steps + 1:
+            raise Collapsed(f"ΔW is zero at step {step} of {session.total_steps}")
+        session.sparsity = measured.total
+        by_module = dict(zip(factors, measured.modules, strict=True))
+        session.history.sparsity = with_point(session.history.sparsity, step, by_module)
+        penalty = self.penalty.value(list(factors.values()), step)
+        session.reporter.update(sparsity=measured.total, penalty=penalty)
 
 
 class _StepEnd(TrainerCallback):
@@ -208,6 +217,7 @@ class _StepEnd(TrainerCallback):
         session = self._trainer.session
         stop, tokens = session.stop_signal.agree(self._trainer.take_step_tokens(), args.device)
         session.throughput.note(tokens)
+        self._trainer.penalty.end_step(state.global_step)
         is_last = state.global_step >= session.total_steps
         if is_last or state.global_step % session.arm.training.eval_steps == 0:
             self._trainer.measure_adapter()
