@@ -2,6 +2,8 @@
 
     <artifactsUri>/
       index/<sha256 of uri, key, size, ETag of every file>.json      digests of bases and data that were read once
+      reference/<digest of base, precision, tokens>/                 log-probabilities of DPO's reference, for all jobs
+        rows-<first>-<end>.safetensors                                one shard each, complete by itself
       <stage>/<stage digest>/                                         a finished adapter: plain PEFT folder
         paft_claim.json                                               first: which attempt's files these are
         adapter_config.json, adapter_model.safetensors, README.md
@@ -31,6 +33,11 @@ def _hexadecimal(digest: str) -> str:
 def index_uri(artifacts_uri: str, listing_digest: str) -> str:
     """Cached digests of a folder that was read once."""
     return f"{artifacts_uri}index/{_hexadecimal(listing_digest)}.json"
+
+
+def reference_folder(artifacts_uri: str, reference_digest: str) -> str:
+    """Folder of the reference log-probabilities of one set of preference pairs."""
+    return f"{artifacts_uri}reference/{_hexadecimal(reference_digest)}/"
 
 
 def stage_folder(artifacts_uri: str, stage: StageName, stage_digest: str) -> str:

@@ -20,6 +20,7 @@ class Activity(StrEnum):
     STARTING = "Starting"
     CHECKING = "Checking"
     LOADING = "Loading"
+    COMPUTING_REFERENCE = "ComputingReference"
     TRAINING = "Training"
     EVALUATING = "Evaluating"
     SAVING = "Saving"
