@@ -12,13 +12,13 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
-from paft_api.report import ReportState, StageReport
+from paft_api.report import Activity, Progress, ReportState, StageReport
 from paft_api.run_spec import RunSpec
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One training. `stop_at`: step after which rank 0 is asked to stop."""
+    """One training. `stop_at`: step after which rank 0 is asked to stop; 0: while DPO's reference is computed."""
 
     run_spec: RunSpec
     base: Path
@@ -27,11 +27,15 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What rank 0 reported: every step, and the end. `failure`: cause and message of the error that ended it."""
+    """What rank 0 reported: every step, and the end. `failure`: cause and message of the error that ended it.
+
+    `forwards`: times that rank 0 ran the base's layers forward, recomputation in backward passes left out.
+    """
 
     reports: list[StageReport]
     failure: tuple[str, str] | None = None
     losses: list[float] = field(default_factory=list)
+    forwards: int = 0
 
     @property
     def last(self) -> StageReport:
@@ -95,7 +99,12 @@ def _outcome(entry: dict[str, Any]) -> Outcome:
         if report.state is ReportState.RUNNING and report.progress.loss is not None
     }
     failure = tuple(entry["failure"]) if entry["failure"] else None
-    return Outcome(reports=reports, failure=failure, losses=[losses[step] for step in sorted(losses)])
+    return Outcome(
+        reports=reports,
+        failure=failure,
+        losses=[losses[step] for step in sorted(losses)],
+        forwards=entry["forwards"],
+    )
 
 
 def _rank(rank: int, ranks: int, port: int, payload: list[tuple[str, str, int | None]], directory: str) -> None:
@@ -118,6 +127,7 @@ def _rank(rank: int, ranks: int, port: int, payload: list[tuple[str, str, int | 
 
 
 def _run_case(rank: int, text: str, base: str, stop_at: int | None, *, partitioned: bool) -> dict[str, Any]:
+    import torch
     from accelerate.state import AcceleratorState, GradientState
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
@@ -133,14 +143,25 @@ def _run_case(rank: int, text: str, base: str, stop_at: int | None, *, partition
     minutes = iter(range(0, 10**9, 60))
     reporter = Reporter(run_spec.identity, sink if rank == 0 else None, clock=lambda: next(minutes))
     failure = None
+    counter = _ForwardCounter()
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(counter)
     try:
         train_in_world(run_spec, Path(base), reporter, stop_signal, partitioned=partitioned)
     except StageError as error:
         failure = (error.cause, error.message)
+    hook.remove()
     AcceleratorState._reset_state()
     GradientState._reset_state()
     unset_hf_deepspeed_config()
-    return {"reports": sink.reports, "failure": failure}
+    return {"reports": sink.reports, "failure": failure, "forwards": counter.forwards}
+
+
+class _ForwardCounter:
+    def __init__(self) -> None:
+        self.forwards = 0
+
+    def __call__(self, module: Any, _: Any) -> None:
+        self.forwards += type(module).__name__ == "LlamaModel"
 
 
 class _Recorder:
@@ -151,8 +172,13 @@ class _Recorder:
 
     def write(self, report: StageReport) -> None:
         self.reports.append(report.to_json())
-        if self._stop_at is not None and report.progress.step == self._stop_at - 1:
+        if self._stop_at is not None and self._is_due(report.progress, self._stop_at):
             self._stop_signal.request()
+
+    def _is_due(self, progress: Progress, stop_at: int) -> bool:
+        if stop_at == 0:
+            return progress.activity is Activity.COMPUTING_REFERENCE
+        return progress.step == stop_at - 1
 
 
 def free_port() -> int:
