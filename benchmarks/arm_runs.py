@@ -71,7 +71,6 @@ def run_in_one_process(
     """Measure the untrained arm and train `cases`, all in one process without a launcher. Raises MeasuringFailed."""
     untrained = _run_spec(setting, setting.spec, directory / "untrained", processes=1)
     payload = {
-        "base": str(setting.base),
         "untrained": untrained.to_document(),
         "cases": {
             name: {

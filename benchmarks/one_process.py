@@ -16,8 +16,10 @@ from benchmarks.arm_outcomes import ArmRun, Untrained
 from benchmarks.arm_runs import Method
 
 from paft_api.run_spec import RunSpec
+from paft_trainer.arm_launcher import prepare_base
+from paft_trainer.heartbeats import Heartbeat
 from paft_trainer.reporting import Reporter
-from paft_trainer.storage import open_store
+from paft_trainer.storage import open_run_store
 from paft_trainer.training.adapter_state import adapter_parameters
 from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.proximal_adamw import ProximalAdamW, soft_threshold_
@@ -31,20 +33,19 @@ def main(cases: Path, results: Path) -> None:
     """Run all that `cases` asks for."""
     quiet_libraries()
     asked = json.loads(cases.read_text(encoding="utf-8"))
-    base = Path(asked["base"])
     answer = {
-        "untrained": measure_untrained(_run_spec(asked["untrained"]), base).to_document(),
+        "untrained": measure_untrained(_run_spec(asked["untrained"])).to_document(),
         "cases": {
-            name: train(_run_spec(case["runSpec"]), base, Method(case["method"])).to_document()
+            name: train(_run_spec(case["runSpec"]), Method(case["method"])).to_document()
             for name, case in asked["cases"].items()
         },
     }
     results.write_text(json.dumps(answer), encoding="utf-8")
 
 
-def measure_untrained(run_spec: RunSpec, base: Path) -> Untrained:
+def measure_untrained(run_spec: RunSpec) -> Untrained:
     """The loss before the first step, and the tokens that all steps will see."""
-    trainer = _build(run_spec, base)
+    trainer = _build(run_spec)
     training = trainer.session.arm.training
     lengths = [len(tokens) for tokens in trainer.train_dataset["input_ids"]]
     sampler = EpochSampler(rows=len(lengths), global_batch_size=training.global_batch_size, seed=training.seed)
@@ -52,9 +53,9 @@ def measure_untrained(run_spec: RunSpec, base: Path) -> Untrained:
     return Untrained(eval_loss=trainer.evaluate()["eval_loss"], tokens=sum(lengths[row] for row in used))
 
 
-def train(run_spec: RunSpec, base: Path, method: Method) -> ArmRun:
+def train(run_spec: RunSpec, method: Method) -> ArmRun:
     """Train by `method` and measure as the arm itself does."""
-    trainer = _build(run_spec, base)
+    trainer = _build(run_spec)
     assert run_spec.sft is not None
     strength = run_spec.sft.spec.l1.lambda_
     match method:
@@ -92,17 +93,20 @@ def _penalised(trainer: SftArmTrainer, compute_loss: Callable[..., Any], strengt
     return loss_with_penalty
 
 
-def _build(run_spec: RunSpec, base: Path) -> SftArmTrainer:
+def _build(run_spec: RunSpec) -> SftArmTrainer:
     assert run_spec.sft is not None
     session = ArmSession(
         run_spec=run_spec,
         arm=run_spec.sft.spec,
         world=run_spec.sft.world,
-        store=open_store(run_spec.storage),
+        store=open_run_store(run_spec),
         reporter=Reporter(run_spec.identity, None),
         stop_signal=StopSignal(),
+        heartbeat=Heartbeat(Path(run_spec.scratch_directory), 0),
     )
-    return build_sft_trainer(session, base, partitioned=join_world(run_spec.sft))
+    base = prepare_base(run_spec, session.store)
+    partitioned = join_world(run_spec.sft, retry_window=run_spec.storage.retry_window)
+    return build_sft_trainer(session, base, partitioned=partitioned)
 
 
 def _rows(sampler: EpochSampler) -> Iterator[int]:

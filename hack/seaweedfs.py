@@ -48,8 +48,11 @@ class S3Server:
         return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
 
 
-def start(directory: Path, *, port: int | None = None, address: str = LOOPBACK) -> S3Server:
-    """Start a server, or find the one that runs in `directory`. `port`: of S3; default: any free one."""
+def start(
+    directory: Path, *, port: int | None = None, address: str = LOOPBACK, metrics_port: int | None = None
+) -> S3Server:
+    """Start a server, or find the one that runs in `directory`. `port`: of S3; default: any free one. `metrics_port`:
+    where it tells Prometheus what it did; default: nowhere."""
     running = find(directory)
     if running is not None:
         return running
@@ -60,7 +63,7 @@ def start(directory: Path, *, port: int | None = None, address: str = LOOPBACK) 
     s3_port = port if port is not None else _free_port()
     with (directory / "server.log").open("ab") as log:
         process = subprocess.Popen(
-            _command(directory, data, s3_port, address),
+            _command(directory, data, s3_port, address, metrics_port),
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
@@ -101,9 +104,11 @@ def stop(directory: Path, *, grace_seconds: float = 3) -> bool:
 
 
 @contextmanager
-def running(directory: Path, *, port: int | None = None, address: str = LOOPBACK) -> Iterator[S3Server]:
-    """A server for the length of a `with` block."""
-    server = start(directory, port=port, address=address)
+def running(
+    directory: Path, *, port: int | None = None, address: str = LOOPBACK, metrics_port: int | None = None
+) -> Iterator[S3Server]:
+    """A server for the length of a `with` block; see `start`."""
+    server = start(directory, port=port, address=address, metrics_port=metrics_port)
     try:
         yield server
     finally:
@@ -135,7 +140,7 @@ def create_bucket(server: S3Server, name: str) -> None:
             return
 
 
-def _command(directory: Path, data: Path, s3_port: int, address: str) -> list[str]:
+def _command(directory: Path, data: Path, s3_port: int, address: str, metrics_port: int | None) -> list[str]:
     configuration = directory / "s3.json"
     access_key, secret_key = _credentials(directory)
     identity = {
@@ -165,6 +170,7 @@ def _command(directory: Path, data: Path, s3_port: int, address: str) -> list[st
         "-s3.port.lance=0",
         "-volume.max=100",
         "-master.volumeSizeLimitMB=512",
+        *([] if metrics_port is None else [f"-metricsPort={metrics_port}"]),
     ]
 
 

@@ -16,7 +16,7 @@ from paft_api.run_spec import RunSpec
 from paft_trainer import merge
 from paft_trainer.adapters import adapter_digest
 from paft_trainer.reporting import Reporter
-from paft_trainer.storage import ObjectInfo, ObjectStore, ObjectWriter
+from paft_trainer.storage import ObjectInfo, ObjectStore, ObjectWriter, UnfinishedUpload
 from paft_trainer.storage.file_store import uri_of
 
 
@@ -177,6 +177,14 @@ class FailingStore:
     def delete(self, uri: str) -> None:
         """As the store's."""
         self._store.delete(uri)
+
+    def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        """As the store's."""
+        return self._store.unfinished_uploads(prefix)
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """As the store's."""
+        self._store.abort_upload(upload)
 
 
 class Interrupted(Exception):

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import socket
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
@@ -14,6 +14,8 @@ from typing import Any
 
 from paft_api.report import Activity, Progress, ReportState, StageReport
 from paft_api.run_spec import RunSpec
+from paft_trainer.arm_launcher import prepare_base
+from paft_trainer.storage import open_store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,6 @@ class Case:
     """One training. `stop_at`: step after which rank 0 is asked to stop; 0: while DPO's reference is computed."""
 
     run_spec: RunSpec
-    base: Path
     stop_at: int | None = None
 
 
@@ -44,18 +45,32 @@ class Outcome:
 
 def run_cases(cases: Sequence[Case], *, ranks: int, directory: Path) -> list[Outcome]:
     """Run all cases one after the other in one world; with `ranks` 1 in one process without a launcher."""
-    context = warm_context()
-    port = free_port()
-    payload = [(case.run_spec.to_json(), str(case.base), case.stop_at) for case in cases]
+    payload = []
+    for case in cases:
+        base = prepare_base(case.run_spec, open_store(case.run_spec.storage))
+        payload.append((case.run_spec.to_json(), str(base), case.stop_at))
+    run_on_ranks(_run_arms, payload, ranks=ranks, directory=directory, launched=ranks > 1)
+    return [outcome_of(entry) for entry in json.loads((directory / "outcomes.json").read_text())]
+
+
+def run_on_ranks(
+    work: Callable[[Any, Path], None], payload: Any, *, ranks: int, directory: Path, launched: bool = True
+) -> None:
+    """Call `work(payload, directory)` in so many warm processes, which know their ranks as torchrun tells them.
+
+    `work`: importable by its name. Without `launched` there is one process, which is told nothing. What it raises is
+    shown.
+    """
+    context, port = warm_context(), free_port()
     processes = [
-        context.Process(target=_rank, args=(rank, ranks, port, payload, str(directory))) for rank in range(ranks)
+        context.Process(target=_rank, args=(work, payload, str(directory), rank, ranks, port if launched else None))
+        for rank in range(ranks)
     ]
     for process in processes:
         process.start()
     for process in processes:
         process.join(timeout=240)
         assert process.exitcode == 0, (directory / "error.txt").read_text()
-    return [_outcome(entry) for entry in json.loads((directory / "outcomes.json").read_text())]
 
 
 def warm_context() -> ForkServerContext:
@@ -91,7 +106,8 @@ def forkserver_pid() -> int:
     return pid
 
 
-def _outcome(entry: dict[str, Any]) -> Outcome:
+def outcome_of(entry: dict[str, Any]) -> Outcome:
+    """What `run_case` gave on rank 0."""
     reports = [StageReport.model_validate_json(report) for report in entry["reports"]]
     losses = {
         report.progress.step: report.progress.loss
@@ -107,26 +123,35 @@ def _outcome(entry: dict[str, Any]) -> Outcome:
     )
 
 
-def _rank(rank: int, ranks: int, port: int, payload: list[tuple[str, str, int | None]], directory: str) -> None:
-    from paft_trainer.training.rank import arm_run, join_world, quiet_libraries
+def _rank(
+    work: Callable[[Any, Path], None], payload: Any, directory: str, rank: int, ranks: int, port: int | None
+) -> None:
+    from paft_trainer.training.rank import quiet_libraries
 
     quiet_libraries()
-
-    if ranks > 1:
+    if port is not None:
         world = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         os.environ.update({name: str(value) for name, value in world.items()})
     try:
-        partitioned = join_world(arm_run(RunSpec.model_validate_json(payload[0][0])))
-        outcomes = [_run_case(rank, *entry, partitioned=partitioned) for entry in payload]
-        if rank == 0:
-            (Path(directory) / "outcomes.json").write_text(json.dumps(outcomes))
+        work(payload, Path(directory))
     except Exception:  # noqa: BLE001 - shown by the test
         (Path(directory) / "error.txt").write_text(traceback.format_exc())
         os._exit(1)
     os._exit(0)
 
 
-def _run_case(rank: int, text: str, base: str, stop_at: int | None, *, partitioned: bool) -> dict[str, Any]:
+def _run_arms(payload: list[tuple[str, str, int | None]], directory: Path) -> None:
+    from paft_trainer.training.rank import arm_run, join_world
+
+    rank = int(os.environ.get("RANK", "0"))
+    partitioned = join_world(arm_run(RunSpec.model_validate_json(payload[0][0])))
+    outcomes = [run_case(rank, *entry, partitioned=partitioned) for entry in payload]
+    if rank == 0:
+        (directory / "outcomes.json").write_text(json.dumps(outcomes))
+
+
+def run_case(rank: int, text: str, base: str, stop_at: int | None, *, partitioned: bool) -> dict[str, Any]:
+    """On a rank of a world that was joined: train as the RunSpec in `text` says."""
     import torch
     from accelerate.state import AcceleratorState, GradientState
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config

@@ -45,9 +45,11 @@ def _sections(document: type[BaseModel]) -> Iterator[str]:
         rows = _rows(model)
         family = model.__mro__[1]
         if family in seen:
-            alike = _rows(next(other for other in places if other.__mro__[1] is family))
-            rows = [row for row in rows if row not in alike]
-            text += f" As `{seen[family]}`, except for:"
+            first = next(other for other in places if other.__mro__[1] is family)
+            rows = [row for row in rows if row not in _rows(first)]
+            missing = [f"`{info.alias}`" for name, info in first.model_fields.items() if name not in model.model_fields]
+            without = f" without {', '.join(missing)}, and" if missing else ""
+            text += f" As `{seen[family]}`,{without} except for:"
         elif family is not Model:
             seen[family] = paths[0]
         yield f"## {heading}\n\n{text}\n\n{_COLUMNS}\n" + "\n".join(rows) + "\n"

@@ -11,7 +11,10 @@ from paft_api.model import Digest, DnsLabel, FolderUri, Model
 from paft_api.run_spec import StageIdentity
 from paft_api.stages import StageName
 
-Text = Annotated[str, StringConstraints(max_length=2048)]
+MAXIMUM_TEXT = 2048
+"""Characters of a text."""
+
+Text = Annotated[str, StringConstraints(max_length=MAXIMUM_TEXT)]
 
 
 class Activity(StrEnum):
@@ -19,6 +22,7 @@ class Activity(StrEnum):
 
     STARTING = "Starting"
     CHECKING = "Checking"
+    INDEXING = "Indexing"
     LOADING = "Loading"
     COMPUTING_REFERENCE = "ComputingReference"
     TRAINING = "Training"
@@ -62,6 +66,8 @@ class Progress(Model):
 
     activity: Activity = Activity.STARTING
     """What it is doing."""
+    waiting_for: Text | None = None
+    """What a stage that is WaitingForStorage waits for; unset otherwise."""
     step: Annotated[int, Field(ge=0)] | None = None
     """Optimizer steps done; merge: tensors written."""
     total_steps: Annotated[int, Field(ge=0)] | None = None
@@ -82,6 +88,10 @@ class Progress(Model):
     """Over all processes, last steps."""
     bytes_per_second: Annotated[float, Field(ge=0)] | None = None
     """Merge: bytes of the base that were merged or copied each second, over the last seconds."""
+    bytes_done: Annotated[int, Field(ge=0)] | None = None
+    """Prepare: bytes of the base that are hashed, by this attempt or an earlier one; unset where the base is known."""
+    bytes_total: Annotated[int, Field(ge=0)] | None = None
+    """Bytes of the base in all."""
     eta_seconds: float | None = None
     """Seconds left."""
     checkpoint_step: Annotated[int, Field(ge=0)] | None = None

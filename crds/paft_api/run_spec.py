@@ -5,7 +5,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from paft_api.model import Digest, DnsLabel, FolderUri, Model
+from paft_api.spec.arm import ArmSpec
 from paft_api.spec.base import BaseSpec
+from paft_api.spec.data import DataSource
 from paft_api.spec.merge import MergeSpec
 from paft_api.spec.preference import PreferenceSpec
 from paft_api.spec.sft import SftSpec
@@ -64,6 +66,11 @@ class PrepareRun(Model):
     merge: MergeSpec
     """The merge."""
 
+    @property
+    def arms(self) -> dict[StageName, ArmSpec]:
+        """The arms whose rows it reads."""
+        return {StageName.SFT: self.sft, StageName.PREFERENCE: self.preference}
+
 
 class SftRun(Model):
     """The supervised arm."""
@@ -73,6 +80,11 @@ class SftRun(Model):
     world: World
     """Who does it."""
 
+    @property
+    def arms(self) -> dict[StageName, ArmSpec]:
+        """The arm whose rows it reads."""
+        return {StageName.SFT: self.spec}
+
 
 class PreferenceRun(Model):
     """The alignment arm."""
@@ -81,6 +93,11 @@ class PreferenceRun(Model):
     """What is asked for."""
     world: World
     """Who does it."""
+
+    @property
+    def arms(self) -> dict[StageName, ArmSpec]:
+        """The arm whose rows it reads."""
+        return {StageName.PREFERENCE: self.spec}
 
 
 class AdapterReference(Model):
@@ -102,6 +119,11 @@ class MergeRun(Model):
     preference: AdapterReference
     """The preference adapter."""
 
+    @property
+    def arms(self) -> dict[StageName, ArmSpec]:
+        """A merge reads no rows."""
+        return {}
+
 
 class ReportConfigMap(Model):
     """Where an attempt's report goes in a cluster, besides its file."""
@@ -112,8 +134,26 @@ class ReportConfigMap(Model):
     """Folder with `token` and `ca.crt` of an account that may patch it."""
 
 
+class NodeCache(Model):
+    """Where this attempt finds and keeps parts of the base that others on the machine use too."""
+
+    directory: LocalPath
+    """Its folder."""
+    max_bytes: Annotated[int, Field(ge=1)]
+    """Largest size of all files in it."""
+
+
+class SecretFolder(Model):
+    """A mounted Secret: one file for each of its keys, exchanged by the kubelet when the Secret changes."""
+
+    secret_name: DnsLabel
+    """Name of the Secret, as the spec names it."""
+    directory: LocalPath
+    """Folder with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where it is there, AWS_SESSION_TOKEN."""
+
+
 class RunSpec(Model):
-    """One attempt of one stage. Credentials and rendezvous come through the environment, all else is here."""
+    """One attempt of one stage. Rendezvous comes through the environment, and of credentials only the place is here."""
 
     identity: StageIdentity
     """Which attempt this is."""
@@ -135,6 +175,10 @@ class RunSpec(Model):
     """Folder for files of this attempt only."""
     cache_directory: LocalPath
     """Folder for verified copies of bases, shared by stages and attempts on this machine."""
+    base_cache: NodeCache | None = None
+    """Set where spec.base.cache is, and by `paft run`."""
+    credentials: Annotated[tuple[SecretFolder, ...], Field(max_length=256)] = ()
+    """In a cluster, one for each Secret that this stage uses. A Secret without one is a profile of that name."""
     stop_grace_seconds: Annotated[int, Field(ge=1, le=86400)] = 300
     """Seconds that ranks have to save after SIGTERM. Default: 300."""
     prepare: PrepareRun | None = None
@@ -145,6 +189,23 @@ class RunSpec(Model):
     """Set for preference."""
     merge: MergeRun | None = None
     """Set for merge."""
+
+    @property
+    def sources(self) -> dict[str, BaseSpec | DataSource]:
+        """What this stage reads besides artifacts, and how each is reached, by its place in the job file."""
+        (block,) = (run for run in (self.prepare, self.sft, self.preference, self.merge) if run is not None)
+        return {"spec.base": self.base} | {
+            f"spec.{arm}.data.{rows}[{index}]": source
+            for arm, spec in block.arms.items()
+            for rows, sources in (("train", spec.data.train), ("eval", spec.data.eval))
+            for index, source in enumerate(sources)
+        }
+
+    @property
+    def secret_names(self) -> tuple[str, ...]:
+        """The Secrets that this stage needs, each once."""
+        references = (self.storage.secret_ref, *(source.secret_ref for source in self.sources.values()))
+        return tuple(dict.fromkeys(reference.name for reference in references if reference is not None))
 
     @model_validator(mode="after")
     def _exactly_its_stage(self) -> Self:

@@ -21,6 +21,15 @@ SCRATCH_DIRECTORY = "/tmp"
 CACHE_DIRECTORY = "/var/cache/paft"
 """Verified copies of bases."""
 
+NODE_CACHE_DIRECTORY = "/var/cache/paft-node"
+"""Parts of bases that others on the node use too, where spec.base.cache is set."""
+
+CREDENTIALS_DIRECTORY = "/var/run/secrets/paft.dev/credentials"
+"""Holds a folder of files for each Secret that the stage uses."""
+
+SECRET_KEYS = {"AWS_ACCESS_KEY_ID": True, "AWS_SECRET_ACCESS_KEY": True, "AWS_SESSION_TOKEN": False}
+"""Keys of a storage Secret, which are the files' names, and whether they have to be there."""
+
 TERMINATION_LOG = "/dev/termination-log"
 """Where the launcher tells why it ended."""
 

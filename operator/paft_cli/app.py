@@ -6,6 +6,7 @@ import typer
 
 from paft_api.stages import StageName
 from paft_cli import merge_flags as flags
+from paft_cli import storage_commands
 from paft_cli.errors import CommandError
 from paft_cli.options import (
     ContextOption,
@@ -315,3 +316,6 @@ def verify(
 
     arguments = VerifyArguments(uri=uri, artifacts=artifacts, digest=digest, endpoint=endpoint, region=region)
     raise typer.Exit(verify_folder(arguments, output=output))
+
+
+app.add_typer(storage_commands.app)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+import typer.core
 
 from paft_api.generated_pages import NOTE, write_or_check
 from paft_cli.app import app
@@ -17,7 +18,7 @@ def reference_text() -> str:
     """The page: every command with its arguments and options."""
     group: Any = typer.main.get_command(app)
     lines = ["# The `paft` command", "", NOTE, "", group.help, ""]
-    for name, command in group.commands.items():
+    for name, command in _commands(group):
         lines += _command_lines(name, command)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -26,6 +27,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the page, or tell whether it is up to date."""
     pages = {"cli.md": reference_text()}
     return write_or_check(pages, arguments, program="paft_cli.reference", default_directory=DIRECTORY)
+
+
+def _commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Commands by their whole name, those of groups in a group's place."""
+    for name, command in group.commands.items():
+        if isinstance(command, typer.core.TyperGroup):
+            yield from _commands(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name, command
 
 
 def _command_lines(name: str, command: Any) -> Iterator[str]:

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from paft_api.run_spec import (
     MergeRun,
+    NodeCache,
     PreferenceRun,
     PrepareRun,
     ReportConfigMap,
     RunSpec,
+    SecretFolder,
     SftRun,
     StageIdentity,
     World,
@@ -21,7 +23,8 @@ from paft_operator.planner.actions import StartAttempt
 class Placement:
     """Where an attempt runs. `world` is set for arms. Paths are absolute, on the machine or in the pod.
 
-    `report_config_map`: set in a cluster.
+    `report_config_map`: set in a cluster. `base_cache`: None where the attempt uses none. `credentials_directory`: in a
+    cluster, where each Secret has a folder; else credentials are those of this machine.
     """
 
     world: World | None
@@ -31,6 +34,8 @@ class Placement:
     cache_directory: str
     stop_grace_seconds: int = 300
     report_config_map: ReportConfigMap | None = None
+    base_cache: NodeCache | None = None
+    credentials_directory: str | None = None
 
 
 def run_spec(job: PaftJob, action: StartAttempt, placement: Placement) -> RunSpec:
@@ -55,7 +60,7 @@ def run_spec(job: PaftJob, action: StartAttempt, placement: Placement) -> RunSpe
             block = PreferenceRun(spec=spec.preference, world=_world(placement))
         case StageName.MERGE:
             block = _merge_run(job, action)
-    return RunSpec.model_validate(
+    told = RunSpec.model_validate(
         {
             "identity": identity,
             "base": spec.base,
@@ -67,10 +72,19 @@ def run_spec(job: PaftJob, action: StartAttempt, placement: Placement) -> RunSpe
             "termination_path": placement.termination_path,
             "scratch_directory": placement.scratch_directory,
             "cache_directory": placement.cache_directory,
+            "base_cache": placement.base_cache,
             "stop_grace_seconds": placement.stop_grace_seconds,
             action.stage.value: block,
         }
     )
+    return _with_credentials(told, placement.credentials_directory)
+
+
+def _with_credentials(told: RunSpec, directory: str | None) -> RunSpec:
+    if directory is None:
+        return told
+    folders = tuple(SecretFolder(secret_name=name, directory=f"{directory}/{name}") for name in told.secret_names)
+    return told.model_copy(update={"credentials": folders})
 
 
 def _world(placement: Placement) -> World:

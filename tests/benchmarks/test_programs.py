@@ -10,7 +10,15 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param("l1.py", marks=pytest.mark.slow), "operator.py", "merge.py", "merge_errors.py"]
+    "name",
+    [
+        pytest.param("l1.py", marks=pytest.mark.slow),
+        "operator.py",
+        "merge.py",
+        "merge_errors.py",
+        "storage.py",
+        "load.py",
+    ],
 )
 def test_a_benchmark_says_what_it_measures(name: str, tmp_path: Path) -> None:
     command = (sys.executable, str(BENCHMARKS / name), "--help")

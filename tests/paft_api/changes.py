@@ -1,5 +1,6 @@
 """The complete job with some fields changed."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,11 @@ _OF_DARE_TIES = {f"merge.{name}": ABSENT for name in ("density", "seed", "rescal
 _OF_DELLA = {
     f"merge.candidates[0].{name}": ABSENT for name in ("density", "seed", "rescale", "election", "normalize", "epsilon")
 }
+_SOURCES = ("base", *(f"{arm}.data.{rows}[0]" for arm in ("sft", "preference") for rows in ("train", "eval")))
 ALLOWED_BY: dict[str, dict[str, object]] = {
+    **{f"{source}.anonymous": {f"{source}.secretRef": ABSENT} for source in _SOURCES},
+    "base.cache.persistentVolumeClaim.claimName": {"base.cache": {"persistentVolumeClaim": {"claimName": "bases"}}},
+    "base.cache.emptyDir.sizeLimit": {"base.cache": {"emptyDir": {}}},
     "merge.method": _OF_DARE_TIES,
     "merge.densityScope": {"merge.method": "breadcrumbs", **_OF_DARE_TIES},
     "merge.gamma": {"merge.method": "breadcrumbs", **_OF_DARE_TIES},
@@ -45,4 +50,4 @@ def change(spec: dict[str, Any], path: str, value: object) -> None:
     if value is ABSENT:
         del target[last]
     else:
-        target[last] = value
+        target[last] = copy.deepcopy(value)

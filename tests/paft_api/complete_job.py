@@ -15,18 +15,43 @@ apiVersion: paft.dev/v1alpha1
 kind: PaftJob
 metadata: {name: complete, namespace: team-a, uid: 7d1c, generation: 3}
 spec:
-  base: {uri: s3://models/base/, chatTemplate: "{{ messages }}"}
+  base:
+    uri: s3://models/base/
+    chatTemplate: "{{ messages }}"
+    secretRef: {name: models}
+    endpoint: https://models.example.com
+    region: us-west-2
+    anonymous: false
+    cache: {hostPath: {path: /mnt/paft}, maxSize: 500Gi}
   storage:
     artifactsUri: s3://paft/artifacts/
     endpoint: https://s3.example.com
     region: eu-west-1
     secretRef: {name: s3}
+    caBundle: |
+      -----BEGIN CERTIFICATE-----
+      MIIB
+      -----END CERTIFICATE-----
+    addressingStyle: path
+    checksums: when_supported
     retryWindow: 60
     allowUnconditionalPublish: false
   sft:
     data:
-      train: [{uri: s3://data/sft/, format: messages}]
-      eval: [{uri: s3://data/sft-eval.jsonl, format: messages}]
+      train:
+      - uri: s3://data/sft/
+        format: messages
+        secretRef: {name: chats}
+        endpoint: https://chats.example.com
+        region: eu-north-1
+        anonymous: false
+      eval:
+      - uri: s3://data/sft-eval.jsonl
+        format: messages
+        secretRef: {name: chats}
+        endpoint: https://chats.example.com
+        region: eu-north-1
+        anonymous: false
     l1: {mode: proximal, lambda: 0.001, rampFraction: 0.2}
     lora: &lora {r: 8, alpha: 16, dropout: 0.05, targetModules: [q_proj], rslora: false}
     training: &training
@@ -46,6 +71,7 @@ spec:
       seed: 1
       saveSteps: 100
       evalSteps: 100
+      hangTimeout: 900
       keep: {last: 3, best: 2}
       deepspeed: {steps_per_print: 10}
     resources: &resources
@@ -61,8 +87,20 @@ spec:
     method: dpo
     dpo: {beta: 0.2, losses: [{type: hinge, weight: 0.5}]}
     data:
-      train: [{uri: s3://data/pairs/, format: preference}]
-      eval: [{uri: s3://data/pairs-eval.jsonl, format: preference}]
+      train:
+      - uri: s3://data/pairs/
+        format: preference
+        secretRef: {name: pairs}
+        endpoint: https://pairs.example.com
+        region: eu-north-1
+        anonymous: false
+      eval:
+      - uri: s3://data/pairs-eval.jsonl
+        format: preference
+        secretRef: {name: pairs}
+        endpoint: https://pairs.example.com
+        region: eu-north-1
+        anonymous: false
     lora: *lora
     training: *training
     resources: *resources

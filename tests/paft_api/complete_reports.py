@@ -40,6 +40,7 @@ METRICS = {
 ARM = {"dataDigest": DIGEST, "stageDigest": DIGEST, "rows": 10, "totalSteps": 5, "finished": ADAPTER}
 PROGRESS = {
     "activity": "Training",
+    "waitingFor": "s3://paft/sft/ at https://s3.example.com: SlowDown",
     "step": 1,
     "totalSteps": 2,
     "loss": 1.0,
@@ -140,6 +141,8 @@ def run_spec_documents() -> dict[str, dict[str, Any]]:
         "terminationPath": "/dev/termination-log",
         "scratchDirectory": "/scratch",
         "cacheDirectory": "/cache",
+        "baseCache": {"directory": "/node-cache", "maxBytes": 1000},
+        "credentials": [{"secretName": "s3", "directory": "/run/secrets/s3"}],
     }
     return {
         stage: {

@@ -103,14 +103,22 @@ CHANGES: dict[str, tuple[object, set[str]]] = {
 }
 """Another value for each field that is part of the identity, and the stages it is part of."""
 
+_ACCESS: dict[str, object] = {
+    "secretRef.name": "other",
+    "endpoint": "http://127.0.0.1:1",
+    "region": "us-east-1",
+    "anonymous": True,
+}
 _ARM_REST: dict[str, object] = {
     "data.train[0].uri": "s3://elsewhere/rows/",
     "data.eval[0].uri": "s3://elsewhere/rows.jsonl",
+    **{f"data.{rows}[0].{path}": value for rows in ("train", "eval") for path, value in _ACCESS.items()},
     "training.microBatchSize": 4,
     "training.packing": False,
     "training.gradientCheckpointing": True,
     "training.saveSteps": 50,
     "training.evalSteps": 50,
+    "training.hangTimeout": 60,
     "training.keep.last": 1,
     "training.keep.best": 0,
     "resources.nodes": 1,
@@ -124,10 +132,18 @@ _ARM_REST: dict[str, object] = {
 }
 KEEPS: dict[str, object] = {
     "base.uri": "s3://elsewhere/base/",
+    **{f"base.{path}": value for path, value in _ACCESS.items()},
+    "base.cache.hostPath.path": "/elsewhere",
+    "base.cache.persistentVolumeClaim.claimName": "other",
+    "base.cache.emptyDir.sizeLimit": "1Gi",
+    "base.cache.maxSize": "1Gi",
     "storage.artifactsUri": "s3://elsewhere/artifacts/",
     "storage.endpoint": "http://127.0.0.1:1",
     "storage.region": "us-east-1",
     "storage.secretRef.name": "other",
+    "storage.caBundle": "-----BEGIN CERTIFICATE-----",
+    "storage.addressingStyle": "virtual",
+    "storage.checksums": "when_required",
     "storage.retryWindow": 1,
     "storage.allowUnconditionalPublish": True,
     "sft.data.eval[0].format": "prompt-completion",

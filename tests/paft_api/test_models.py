@@ -24,9 +24,11 @@ DOCUMENTS: list[tuple[type[Model], dict[str, Any]]] = [
 NOT_WITH_THE_OTHERS = {
     *(f"spec.merge.{option}" for option in ("densityScope", "gamma", "epsilon", "wholeWeights")),
     "spec.merge.output.rank",
+    "spec.base.cache.persistentVolumeClaim.claimName",
+    "spec.base.cache.emptyDir.sizeLimit",
 }
-"""Fields that the complete job cannot have: options of other methods, which its candidates have, and a rank, which a
-checkpoint has none of."""
+"""Fields that the complete job cannot have: options of other methods, which its candidates have, a rank, which a
+checkpoint has none of, and the other places of a cache."""
 
 
 @pytest.mark.parametrize(("model", "document"), DOCUMENTS)

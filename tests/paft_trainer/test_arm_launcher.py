@@ -9,15 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.paft_trainer.launched_arms import STEPS, Attempt, processes, wait_until
+from tests.paft_trainer.launched_arms import SAVE_STEPS, STEPS, Attempt, processes, wait_until
 from tests.ranks import forkserver_pid, warm_context
 
 from paft_api.causes import CAUSE_FACTS, EXIT_STOPPED, EXIT_SUCCEEDED, Cause
 from paft_api.report import ReportState
 from paft_api.run_spec import TerminationMessage
+from paft_api.storage_survey import FolderState, ItemKind
 from paft_cli.local.attempt_process import start_time_of
+from paft_trainer.arm_launcher import prepare_base
+from paft_trainer.hang_watch import stacks_file
+from paft_trainer.keeping.reading import read_stages
+from paft_trainer.keeping.saved_checkpoints import list_checkpoints
+from paft_trainer.keeping.survey import judged_stage
 from paft_trainer.storage.file_store import FileStore
-from paft_trainer.training.checkpoint import list_checkpoints
 from paft_trainer.training.rank import run_rank
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -73,6 +78,18 @@ def test_kills_and_stops_of_rank_and_launcher_cost_nothing_but_time(arm_root: Pa
         expected.sparsity,
     )
 
+    left = judged_stage(read_stages(FileStore(), fourth.artifacts)[0], ())
+    assert left.described.state is FolderState.FINISHED
+    assert [saved.step for saved in list_checkpoints(FileStore(), fourth.artifacts)] == [STEPS, STEPS - SAVE_STEPS]
+    assert [one.over for one in left.described.attempts] == [
+        "its marker says that it has failed",
+        "its marker says that it has stopped",
+        "its job's next attempt has found it over",
+        "its marker says that it has succeeded",
+    ]
+    assert left.described.uploads == 0
+    assert ItemKind.TORN_CHECKPOINT not in [verdict.kind for verdict in left.verdicts]
+
     fifth = Attempt(arm_root, "broken", 5).start()
     assert fifth.end() == EXIT_SUCCEEDED
     assert fifth.report.adapter == adapter.model_copy(update={"adopted": True})
@@ -122,6 +139,29 @@ def test_a_rank_that_the_kernel_kills_for_memory_is_told_as_such(arm_root: Path)
         assert attempt.end() == CAUSE_FACTS[Cause.HOST_OOM].exit_code
     assert attempt.termination.message == "rank 0 was killed because the container ran out of memory"
     assert attempt.termination.remedy == CAUSE_FACTS[Cause.HOST_OOM].remedy
+
+
+def test_a_rank_that_hangs_is_found_and_costs_at_most_the_steps_since_the_last_checkpoint(
+    arm_root: Path, unbroken: Attempt
+) -> None:
+    hanging = Attempt(arm_root, "hanging", 1, hangTimeout=5).start()
+    hanging.wait_for_checkpoint()
+    os.kill(hanging.ranks()[1], signal.SIGSTOP)
+    assert hanging.end() == CAUSE_FACTS[Cause.HANG].exit_code
+    assert hanging.ranks() == []
+    assert (hanging.termination.cause, hanging.termination.rank) == (Cause.HANG, 1)
+    # Rank 0 waits for rank 1 in a collective; rank 1, which is stopped, cannot say where it is.
+    scratch = Path(hanging.run_spec.scratch_directory)
+    assert "training_step" in stacks_file(scratch, 0).read_text()
+    assert stacks_file(scratch, 1).read_text() == ""
+
+    saved = hanging.newest_step
+    second = Attempt(arm_root, "hanging", 2, hangTimeout=5)
+    assert second.start().end() == EXIT_SUCCEEDED
+    assert second.report.progress.resumed_step == saved
+    assert second.report.adapter is not None
+    assert unbroken.report.adapter is not None
+    assert second.report.adapter.artifact.digest == unbroken.report.adapter.artifact.digest
 
 
 def test_a_forkserver_that_is_killed_before_it_starts_ranks_is_told_as_such(arm_root: Path) -> None:
@@ -209,7 +249,8 @@ def test_a_failure_of_all_ranks_has_the_cause_of_the_first(arm_root: Path) -> No
 def test_one_process_needs_no_launcher_and_a_checkpoint_has_the_loss_of_its_own_step(arm_root: Path) -> None:
     steps = {"maxSteps": 4, "saveSteps": 1, "evalSteps": 2, "keep": {"last": 9}}
     attempt = Attempt(arm_root, "alone", 1, processes=1, evaluated=True, **steps)
-    attempt.process = warm_context().Process(target=run_rank, args=(attempt.run_spec.to_json(), str(attempt.base)))
+    base = prepare_base(attempt.run_spec, FileStore())
+    attempt.process = warm_context().Process(target=run_rank, args=(attempt.run_spec.to_json(), str(base)))
     attempt.process.start()
     assert attempt.end() == EXIT_SUCCEEDED
     assert attempt.report.state is ReportState.SUCCEEDED

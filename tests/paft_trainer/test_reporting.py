@@ -49,3 +49,36 @@ def test_a_file_holds_one_whole_report(tmp_path: Path) -> None:
     report = StageReport.model_validate_json(path.read_text())
     assert (report.identity, report.state, report.progress.step) == (IDENTITY, ReportState.STOPPED, 3)
     assert [entry.name for entry in path.parent.iterdir()] == ["report.json"]
+
+
+def test_waiting_is_told_at_once_and_laid_over_what_the_stage_does() -> None:
+    now = 0.0
+    sink = Collected()
+    reporter = Reporter(IDENTITY, sink, clock=lambda: now)
+    reporter.update(activity=Activity.LOADING, step=1)
+    reporter.wait_for("waiting for x")
+    reporter.wait_for("waiting for y")
+    reporter.update(step=2)
+    now = 5.0
+    reporter.wait_for("waiting for z")
+    reporter.go_on()
+    reporter.go_on()
+
+    told = [(one.progress.activity, one.progress.waiting_for, one.progress.step) for one in sink.reports]
+    assert told == [
+        (Activity.LOADING, None, 1),
+        (Activity.WAITING_FOR_STORAGE, "waiting for x", 1),
+        (Activity.WAITING_FOR_STORAGE, "waiting for z", 2),
+        (Activity.LOADING, None, 2),
+    ]
+
+
+def test_the_end_is_not_a_wait() -> None:
+    sink = Collected()
+    reporter = Reporter(IDENTITY, sink)
+    reporter.update(activity=Activity.SAVING)
+    reporter.wait_for("w" * 3000)
+    reporter.stopped()
+
+    assert [len(report.progress.waiting_for or "") for report in sink.reports] == [0, 2048, 0]
+    assert sink.reports[-1].progress.activity is Activity.SAVING

@@ -1,11 +1,11 @@
 """Starts the ranks of an arm on this node, waits for them, and tells which failure came first."""
 
-import json
 import multiprocessing
 import os
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from torch.distributed.elastic.agent.server import WorkerSpec
@@ -17,16 +17,22 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from paft_api.causes import CAUSE_FACTS, Cause, cause_of_exit_code
 from paft_api.layout import stage_folder
 from paft_api.report import Activity, Failure, ReportState, StageReport
-from paft_api.run_spec import RunSpec, World
+from paft_api.run_spec import PreferenceRun, RunSpec, SftRun, World
 from paft_trainer.base.index import index_base
-from paft_trainer.base.whole_copy import cached_base
+from paft_trainer.base.local_base import write_local_base
 from paft_trainer.errors import ArtifactMismatch
+from paft_trainer.failure_records import read_failure_records
+from paft_trainer.hang_watch import HangWatch
+from paft_trainer.keeping.attempt_marker import AttemptEnd
+from paft_trainer.keeping.marked_attempt import best_effort
+from paft_trainer.keeping.own_attempts import clean_up_before, marked_arm_attempt
 from paft_trainer.out_of_memory import OutOfMemoryCounter
 from paft_trainer.parent_process import die_with_parent
 from paft_trainer.published_adapters import find_published_adapter
 from paft_trainer.rendezvous import NodeRendezvous, rendezvous_of
 from paft_trainer.reporting import Reporter
-from paft_trainer.storage import ObjectStore, open_store
+from paft_trainer.stage_store import open_stage_store
+from paft_trainer.storage import ObjectStore
 
 _SIGNALS_OF_THE_AGENT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _PRELOADED = ["paft_trainer.forkserver_process", "paft_trainer.training.rank"]
@@ -44,13 +50,25 @@ class RankFailed(Exception):
 
 def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
     """Train the arm, or adopt the adapter that is there already. False where it was stopped. Raises RankFailed."""
-    store = open_store(run_spec.storage)
+    store = open_stage_store(run_spec, reporter)
     if _adopt(run_spec, store, reporter):
         return True
-    reporter.update(activity=Activity.LOADING)
-    base_folder = _base_folder(run_spec, store)
-    counter = OutOfMemoryCounter.of_this_container()
     rendezvous = rendezvous_of(_world(run_spec), run_id=_run_id(run_spec))
+    if rendezvous.node != 0:
+        return _train(run_spec, store, reporter, rendezvous)
+    # The first node speaks for the attempt: its rank 0 writes everything else.
+    keep = _arm(run_spec).spec.training.keep
+    with marked_arm_attempt(store, run_spec.storage, _stage_folder(run_spec), run_spec.identity, keep) as attempt:
+        stopped = not _train(run_spec, store, reporter, rendezvous)
+        attempt.ended = AttemptEnd.STOPPED if stopped else AttemptEnd.SUCCEEDED
+    return not stopped
+
+
+def _train(run_spec: RunSpec, store: ObjectStore, reporter: Reporter, rendezvous: NodeRendezvous) -> bool:
+    """False where it was stopped. Raises RankFailed."""
+    reporter.update(activity=Activity.LOADING)
+    base_folder = prepare_base(run_spec, store)
+    counter = OutOfMemoryCounter.of_this_container()
     try:
         _run_ranks(run_spec, base_folder, rendezvous)
     except ChildFailedError as error:
@@ -58,7 +76,7 @@ def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
     except (EOFError, ConnectionError) as error:
         raise RankFailed(_no_forkserver(counter)) from error
     except SignalException:
-        failure = _own_failure(_failure_records(run_spec))
+        failure = _own_failure(read_failure_records(Path(run_spec.scratch_directory)))
         if failure is not None:
             raise RankFailed(failure) from None
         return _last_report(run_spec).state is ReportState.SUCCEEDED
@@ -69,23 +87,35 @@ def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
 
 
 def _adopt(run_spec: RunSpec, store: ObjectStore, reporter: Reporter) -> bool:
-    assert run_spec.stage_digest is not None
-    folder = stage_folder(run_spec.storage.artifacts_uri, run_spec.identity.stage, run_spec.stage_digest)
-    published = find_published_adapter(store, folder)
+    published = find_published_adapter(store, _stage_folder(run_spec))
     if published is not None:
         reporter.succeeded(published)
+        # The one that published it may have been killed before it wrote its end.
+        clean_up = partial(clean_up_before, store, _stage_folder(run_spec), run_spec.identity)
+        best_effort("what earlier attempts left", clean_up)
     return published is not None
 
 
-def _base_folder(run_spec: RunSpec, store: ObjectStore) -> Path:
-    index = index_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri)
+def prepare_base(run_spec: RunSpec, store: ObjectStore) -> Path:
+    """What ranks need of the base besides its weights, in a folder of this attempt. Raises ArtifactMismatch."""
+    index = index_base(
+        store, run_spec.base.uri, run_spec.storage.artifacts_uri, on_size=partial(_tell_reading, run_spec.base.uri)
+    )
     if index.digest != run_spec.base_digest:
         raise ArtifactMismatch(
             f"{run_spec.base.uri} has changed: its digest is {index.digest}, but this run was prepared for "
             f"{run_spec.base_digest}",
             remedy="Start the job again, so that it is prepared for the base as it is now.",
         )
-    return cached_base(store, run_spec.base.uri, index, Path(run_spec.cache_directory))
+    return write_local_base(store, run_spec, index, Path(run_spec.scratch_directory) / "base")
+
+
+def _tell_reading(base_uri: str, size: int) -> None:
+    print(
+        f"{base_uri}: the index that prepare made of it is gone from storage.artifactsUri; "
+        f"{size / 1e9:.1f} GB are read to make it again, before any are loaded",
+        flush=True,
+    )
 
 
 def _run_ranks(run_spec: RunSpec, base_folder: Path, rendezvous: NodeRendezvous) -> None:
@@ -108,7 +138,8 @@ def _run_ranks(run_spec: RunSpec, base_folder: Path, rendezvous: NodeRendezvous)
         exit_barrier_timeout=_LAST_WAIT_SECONDS,
         shutdown_timeout=run_spec.stop_grace_seconds,
     )
-    with _handlers_kept():
+    watch = HangWatch(Path(run_spec.scratch_directory), hang_timeout=_arm(run_spec).spec.training.hang_timeout)
+    with _handlers_kept(), watch:
         result = agent.run()
     if result.is_failed():
         raise ChildFailedError(_rank.__name__, result.failures)
@@ -137,10 +168,19 @@ def _run_id(run_spec: RunSpec) -> str:
     return f"{identity.job_uid}-{identity.stage}-{identity.attempt}"
 
 
-def _world(run_spec: RunSpec) -> World:
+def _stage_folder(run_spec: RunSpec) -> str:
+    assert run_spec.stage_digest is not None
+    return stage_folder(run_spec.storage.artifacts_uri, run_spec.identity.stage, run_spec.stage_digest)
+
+
+def _arm(run_spec: RunSpec) -> SftRun | PreferenceRun:
     run = run_spec.sft if run_spec.sft is not None else run_spec.preference
     assert run is not None
-    return run.world
+    return run
+
+
+def _world(run_spec: RunSpec) -> World:
+    return _arm(run_spec).world
 
 
 def _set_environment(world: World) -> None:
@@ -163,7 +203,7 @@ def _first_failure(run_spec: RunSpec, error: ChildFailedError, counter: OutOfMem
 
     A rank that is killed leaves no record; the others then lose their peer, and may end before it is noticed.
     """
-    failures = _failure_records(run_spec)
+    failures = read_failure_records(Path(run_spec.scratch_directory))
     own = _own_failure(failures)
     if own is not None:
         return own
@@ -172,13 +212,6 @@ def _first_failure(run_spec: RunSpec, error: ChildFailedError, counter: OutOfMem
     if silent:
         return _silent_death(silent, error, counter)
     return failures[0]
-
-
-def _failure_records(run_spec: RunSpec) -> list[Failure]:
-    """What ranks left behind, the earliest first."""
-    records = [json.loads(path.read_text()) for path in Path(run_spec.scratch_directory).glob("rank-*.json")]
-    records.sort(key=lambda record: record["at"])
-    return [Failure.model_validate_json(json.dumps(record["failure"])) for record in records]
 
 
 def _own_failure(failures: Iterable[Failure]) -> Failure | None:

@@ -10,7 +10,7 @@ import json
 import uuid
 from collections.abc import Iterable, Mapping
 
-from paft_api.layout import CLAIM_FILE
+from paft_api.layout import ATTEMPTS, CLAIM_FILE
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.storage import ObjectStore, OperationUnsupported, PreconditionFailed
 
@@ -69,7 +69,7 @@ def first_foreign_object(store: ObjectStore, folder: str) -> str | None:
 
     Probes of `supports_conditional_put` do not count: another job's is there for a moment, and a killed one's stays.
     """
-    ours = (f"{folder}attempts/", f"{folder}{_PROBE_PREFIX}")
+    ours = (f"{folder}{ATTEMPTS}", f"{folder}{_PROBE_PREFIX}")
     return next((info.uri for info in store.list(folder) if not info.uri.startswith(ours)), None)
 
 

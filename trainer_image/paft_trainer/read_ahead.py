@@ -20,13 +20,16 @@ class ReadAhead:
         self._on_bytes = on_bytes
         self._reads = ThreadPoolExecutor(FILES_AT_ONCE, "paft-read")
 
-    def chunks(self, uri: str, start: int, size: int) -> Iterator[bytes]:
-        """`size` bytes from `start`, in pieces of at most CHUNK_BYTES; up to three are in memory at a time."""
+    def chunks(self, uri: str, start: int, size: int, *, etag: str | None = None) -> Iterator[bytes]:
+        """`size` bytes from `start`, in pieces of at most CHUNK_BYTES; up to three are in memory at a time.
+
+        `etag`: of the content that is meant, where one is; raises ObjectChanged where it is another.
+        """
         end = start + size
         pending = None
         while start < end:
             length = min(CHUNK_BYTES, end - start)
-            following = self._reads.submit(self.store.read_range, uri, start, length)
+            following = self._reads.submit(self.store.read_range, uri, start, length, etag=etag)
             if pending is not None:
                 yield self._heard(pending.result())
             pending = following

@@ -2,13 +2,24 @@
 
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from paft_api.report import AdapterResult, Failure, MergeResult, PrepareResult, Progress, ReportState, StageReport
+from paft_api.report import (
+    MAXIMUM_TEXT,
+    Activity,
+    AdapterResult,
+    Failure,
+    MergeResult,
+    PrepareResult,
+    Progress,
+    ReportState,
+    StageReport,
+)
 from paft_api.run_spec import StageIdentity
 
 WRITE_INTERVAL_SECONDS = 5.0
@@ -46,7 +57,10 @@ class FileReportSink:
 
 
 class Reporter:
-    """Collects progress and hands it to the sink. A reporter without a sink (ranks above 0) collects only."""
+    """Collects progress and hands it to the sink. A reporter without a sink (ranks above 0) collects only.
+
+    Waiting for the object store is laid over what a stage does: several threads may wait while others go on.
+    """
 
     def __init__(
         self, identity: StageIdentity, sink: ReportSink | None, *, clock: Callable[[], float] = time.monotonic
@@ -54,42 +68,71 @@ class Reporter:
         self._identity = identity
         self._sink = sink
         self._clock = clock
+        self._lock = threading.RLock()
         self._progress = Progress()
+        self._waiting_for: str | None = None
         self._written_at: float | None = None
 
     @property
     def progress(self) -> Progress:
-        """The newest progress."""
+        """The newest progress, as it is without waiting."""
         return self._progress
 
     def update(self, **fields: object) -> None:
         """Set fields of Progress by name; the report is written if the last one is old enough."""
-        self._progress = Progress.model_validate(self._progress.model_dump() | fields)
-        now = self._clock()
-        if self._written_at is None or now - self._written_at >= WRITE_INTERVAL_SECONDS:
-            self._write(StageReport(state=ReportState.RUNNING, **self._common()))
+        with self._lock:
+            self._progress = Progress.model_validate(self._progress.model_dump() | fields)
+            if self._is_due():
+                self._write_running()
+
+    def wait_for(self, what: str) -> None:
+        """Report that the stage waits for the object store: at once if it did not before."""
+        with self._lock:
+            begins = self._waiting_for is None
+            self._waiting_for = what[:MAXIMUM_TEXT]
+            if begins or self._is_due():
+                self._write_running()
+
+    def go_on(self) -> None:
+        """Report at once that it waits no more, and does what it did."""
+        with self._lock:
+            if self._waiting_for is not None:
+                self._waiting_for = None
+                self._write_running()
 
     def take_over(self, progress: Progress) -> None:
         """Go on from what another process of this attempt reported."""
-        self._progress = progress
+        with self._lock:
+            self._progress = progress
 
     def succeeded(self, result: PrepareResult | AdapterResult | MergeResult) -> None:
         """Report the result."""
         field = {PrepareResult: "prepare", AdapterResult: "adapter", MergeResult: "merge"}[type(result)]
-        self._write(StageReport(state=ReportState.SUCCEEDED, **{field: result}, **self._common()))
+        self._write(StageReport(state=ReportState.SUCCEEDED, **{field: result}, **self._common(self._progress)))
 
     def stopped(self) -> None:
         """Report that the stage was asked to stop and saved."""
-        self._write(StageReport(state=ReportState.STOPPED, **self._common()))
+        self._write(StageReport(state=ReportState.STOPPED, **self._common(self._progress)))
 
     def failed(self, failure: Failure) -> None:
         """Report why there is no result."""
-        self._write(StageReport(state=ReportState.FAILED, failure=failure, **self._common()))
+        self._write(StageReport(state=ReportState.FAILED, failure=failure, **self._common(self._progress)))
 
-    def _common(self) -> dict[str, object]:
-        return {"identity": self._identity, "updated_at": datetime.now(UTC), "progress": self._progress}
+    def _is_due(self) -> bool:
+        return self._written_at is None or self._clock() - self._written_at >= WRITE_INTERVAL_SECONDS
+
+    def _write_running(self) -> None:
+        progress = self._progress
+        if self._waiting_for is not None:
+            waiting = {"activity": Activity.WAITING_FOR_STORAGE, "waiting_for": self._waiting_for}
+            progress = progress.model_copy(update=waiting)
+        self._write(StageReport(state=ReportState.RUNNING, **self._common(progress)))
+
+    def _common(self, progress: Progress) -> dict[str, object]:
+        return {"identity": self._identity, "updated_at": datetime.now(UTC), "progress": progress}
 
     def _write(self, report: StageReport) -> None:
-        if self._sink is not None:
-            self._sink.write(report)
-            self._written_at = self._clock()
+        with self._lock:
+            if self._sink is not None:
+                self._sink.write(report)
+                self._written_at = self._clock()

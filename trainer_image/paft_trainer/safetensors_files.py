@@ -12,7 +12,7 @@ from typing import Any
 
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.foreign_documents import MAXIMUM_BYTES, BrokenDocument, parse_object, quoted, shown
-from paft_trainer.storage import ObjectStore
+from paft_trainer.storage import ObjectInfo, ObjectStore
 
 MAXIMUM_HEADER_BYTES = MAXIMUM_BYTES
 """Less than the 100 MB of the safetensors library, which are many times as much once they are parsed."""
@@ -75,15 +75,22 @@ def read_header(store: ObjectStore, uri: str) -> SafetensorsHeader:
     info = store.head(uri)
     if info is None:
         raise _broken(uri, "it does not exist")
+    return parse_header(uri, read_raw_header(store, info)[8:], file_size=info.size)
+
+
+def read_raw_header(store: ObjectStore, info: ObjectInfo) -> bytes:
+    """All bytes before the tensors of the content that `info` tells of. Raises ArtifactMismatch where they cannot be a
+    header, and ObjectChanged."""
+    uri = info.uri
     if info.size < 8:
         raise _broken(uri, f"it has only {info.size} bytes")
-    beginning = store.read_range(uri, 0, 8)
+    beginning = store.read_range(uri, 0, 8, etag=info.etag)
     length = int.from_bytes(beginning, "little")
     if length > info.size - 8:
         raise _broken(uri, _other_format(beginning) or f"its header claims {length} bytes, more than the file has")
     if length > MAXIMUM_HEADER_BYTES:
         raise _broken(uri, f"its header claims {length} bytes, more than the {MAXIMUM_HEADER_BYTES} that are read here")
-    return parse_header(uri, store.read_range(uri, 8, length), file_size=info.size)
+    return beginning + store.read_range(uri, 8, length, etag=info.etag)
 
 
 def parse_header(uri: str, header: bytes, *, file_size: int) -> SafetensorsHeader:

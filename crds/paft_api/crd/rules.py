@@ -121,6 +121,36 @@ RULES: Mapping[str, list[Rule]] = {
         )
     ],
     **MERGE_RULES,
+    "base_cache._require_no_parents": [
+        Rule(
+            rule='!self.split("/").exists(part, part == "..")',
+            message="leads upwards; write the folder itself, without ..",
+            message_expression=formatted("%s leads upwards; write the folder itself, without ..", "self"),
+        )
+    ],
+    "base_cache.BaseCacheSpec._exactly_one_place": [
+        Rule(
+            rule="[has(self.hostPath), has(self.persistentVolumeClaim), has(self.emptyDir)].exists_one(given, given)",
+            message="exactly one of hostPath, persistentVolumeClaim and emptyDir has to be given",
+        )
+    ],
+    "storage.SourceAccess._anonymous_has_no_secret": [
+        Rule(
+            rule="!has(self.anonymous) || !self.anonymous || !has(self.secretRef)",
+            message="true needs no secretRef; remove one of the two",
+            field_path=".anonymous",
+        )
+    ],
+    "storage._require_certificates": [
+        Rule(
+            rule='self.contains("-----BEGIN CERTIFICATE-----")',
+            message="it holds no certificate; give PEM text with -----BEGIN CERTIFICATE-----",
+        ),
+        Rule(
+            rule='!self.contains("PRIVATE KEY-----")',
+            message="it holds a private key, which everybody could read who reads this job; remove it",
+        ),
+    ],
     "job.PaftJobSpec._output_is_apart": [_output_is_apart("base.uri"), _output_is_apart("storage.artifactsUri")],
     "scheduling.SchedulingSpec._atomic_needs_a_queue": [
         Rule(

@@ -14,7 +14,7 @@ from paft_api.crd.rules import folder
 from paft_api.digests import NOT_MATHEMATICS
 from paft_api.model import end_with_slash
 from paft_api.model_fields import field_at
-from paft_api.spec import PaftJobSpec
+from paft_api.spec import PaftJobSpec, SourceAccess
 from paft_api.spec.training import TrainingSpec
 from paft_api.stages import ARMS, StageName
 
@@ -25,12 +25,15 @@ _DEPENDENTS: dict[str, tuple[StageName, ...]] = {
     **{stage: (stage,) for stage in _WITH_RESULTS},
 }
 """Blocks of spec with frozen fields, and the stages whose start freezes them."""
+_ACCESS = tuple(str(field.alias) for field in SourceAccess.model_fields.values())
 _FREE_OF_STAGES = (
     "resources",
-    "data.eval",
+    "data.eval[]",
+    *(f"data.train[].{name}" for name in _ACCESS),
     *(f"training.{TrainingSpec.model_fields[name].alias}" for name in sorted(NOT_MATHEMATICS)),
 )
-"""Below a stage's block: where and how, but not what."""
+_FREE: dict[str, tuple[str, ...]] = {"base": ("cache", *_ACCESS)} | dict.fromkeys(_WITH_RESULTS, _FREE_OF_STAGES)
+"""Below a block: where and how, but not what."""
 _FROZEN_OF_STORAGE = "artifactsUri"
 _REMEDY = "create another PaftJob for it, which finds finished work that it shares"
 
@@ -61,7 +64,7 @@ def _frozen_in(block: str) -> Iterator[str]:
 def _is_free(block: str, path: str) -> bool:
     if block == "storage":
         return path != _FROZEN_OF_STORAGE
-    return block in _WITH_RESULTS and any(path == free or path.startswith(f"{free}.") for free in _FREE_OF_STAGES)
+    return any(path == free or path.startswith(f"{free}.") for free in _FREE[block])
 
 
 def _frozen(block: str, stages: tuple[StageName, ...]) -> Rule:

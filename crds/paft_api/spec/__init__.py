@@ -1,6 +1,7 @@
 """What a user asks for: one file per block of a PaftJob's `spec`."""
 
 from paft_api.spec.base import BaseSpec
+from paft_api.spec.base_cache import BaseCacheSpec, ClaimCache, EmptyDirCache, HostPathCache
 from paft_api.spec.data import DataFormat, DataSource, DataSpec
 from paft_api.spec.job import Metadata, PaftJob, PaftJobSpec
 from paft_api.spec.lora import LoraSpec
@@ -11,19 +12,23 @@ from paft_api.spec.resources import ArmResources, StageResources
 from paft_api.spec.run_policy import RunPolicy
 from paft_api.spec.scheduling import SchedulingSpec
 from paft_api.spec.sft import L1Spec, SftSpec
-from paft_api.spec.storage import SecretReference, StorageSpec
+from paft_api.spec.storage import SecretReference, SourceAccess, StorageSpec
 from paft_api.spec.trainer import TrainerSpec
 from paft_api.spec.training import KeepSpec, TrainingSpec
 
 __all__ = [
     "ArmResources",
     "ArmWeights",
+    "BaseCacheSpec",
     "BaseSpec",
+    "ClaimCache",
     "DataFormat",
     "DataSource",
     "DataSpec",
     "DpoLoss",
     "DpoSpec",
+    "EmptyDirCache",
+    "HostPathCache",
     "KeepSpec",
     "L1Spec",
     "LayerRange",
@@ -41,6 +46,7 @@ __all__ = [
     "SchedulingSpec",
     "SecretReference",
     "SftSpec",
+    "SourceAccess",
     "StageResources",
     "StorageSpec",
     "TrainerSpec",

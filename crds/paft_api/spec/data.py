@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from paft_api.model import Model, Uri
+from paft_api.spec.storage import SourceAccess
 
 
 class DataFormat(StrEnum):
@@ -19,7 +20,7 @@ class DataFormat(StrEnum):
     """`prompt`, `chosen` and `rejected`, all text or all messages."""
 
 
-class DataSource(Model):
+class DataSource(SourceAccess):
     """One JSONL file, or a folder of `*.jsonl` files read in order of their names."""
 
     uri: Uri

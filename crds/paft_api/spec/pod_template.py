@@ -11,7 +11,7 @@ from typing import Any
 from paft_api import stage_pods
 from paft_api.labels import is_reserved
 
-OWN_VOLUMES = ("run-spec", "api-access", "shared-memory")
+OWN_VOLUMES = ("run-spec", "api-access", "shared-memory", "credentials", "node-cache")
 """Volumes of a stage that cannot be replaced. Its others, scratch and base-cache, can."""
 
 OWN_DIRECTORIES = (
@@ -20,6 +20,8 @@ OWN_DIRECTORIES = (
     stage_pods.SHARED_MEMORY_DIRECTORY,
     stage_pods.SCRATCH_DIRECTORY,
     stage_pods.CACHE_DIRECTORY,
+    stage_pods.NODE_CACHE_DIRECTORY,
+    stage_pods.CREDENTIALS_DIRECTORY,
     stage_pods.TERMINATION_LOG,
 )
 """Nothing may be mounted there or above."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from paft_api.labels import is_reserved
-from paft_api.model import DnsLabel, Model
+from paft_api.model import DnsLabel, DnsSubdomain, Model
 from paft_api.spec.free_form import FreeForm
 from paft_api.spec.pod_template import require_no_conflict
 from paft_api.spec.resources import StageResources
@@ -37,14 +37,6 @@ QualifiedName = Annotated[
 
 FreeName = Annotated[QualifiedName, AfterValidator(_require_free)]
 """A key that is neither ours nor the Job controller's."""
-
-DnsSubdomain = Annotated[
-    str,
-    StringConstraints(
-        min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-    ),
-]
-"""A DNS subdomain (RFC 1123), as most objects of Kubernetes are named."""
 
 
 class Toleration(Model):

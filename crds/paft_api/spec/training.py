@@ -71,6 +71,10 @@ class TrainingSpec(Model):
     eval_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 200
     """Optimizer steps between evaluations. Default: 200."""
 
+    hang_timeout: Annotated[int, Field(ge=5, le=86400)] = 300
+    """Seconds without any forward or backward pass after which the arm counts as hung and is started again; more where
+    ten times the longest of its last passes is more. Default: 300."""
+
     keep: KeepSpec = KeepSpec()
     """Checkpoints that stay. Default: {last: 2, best: 1}."""
 

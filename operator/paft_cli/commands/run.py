@@ -90,8 +90,8 @@ def _announce(job: PaftJob, directory: JobDirectory, worlds: Mapping[StageName, 
     console.print(describe_order(worlds), markup=False)
     if job.spec.storage.secret_ref is not None:
         console.print(
-            f"storage.secretRef {job.spec.storage.secret_ref.name} is for clusters: "
-            "paft run takes AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY from its environment",
+            f"storage.secretRef {job.spec.storage.secret_ref.name} is a Secret in clusters; here it is the profile of "
+            "that name in the AWS configuration, or without one what the environment gives",
             markup=False,
         )
 

@@ -64,7 +64,12 @@ class _OneLine:
 
 
 def progress_line(progress: Progress) -> str:
-    """`merging 120/290 tensors, 412.0 MB/s, 7s left`, or what of that is known; a rate only as long as it merges."""
+    """`merging 120/290 tensors, 412.0 MB/s, 7s left`, or what of that is known; a rate only as long as it merges.
+
+    What it waits for instead, where it waits.
+    """
+    if progress.waiting_for is not None:
+        return progress.waiting_for
     words = re.sub(r"(?<=.)([A-Z])", r" \1", progress.activity.value).lower()
     parts = [f"{words} {progress.step}/{progress.total_steps} tensors" if progress.step is not None else words]
     is_merging = progress.activity is Activity.MERGING

@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable
 
+from paft_api.report import Activity
 from paft_api.stages import StageName
-from paft_api.status import PaftJobStatus, StageState
+from paft_api.status import PaftJobStatus, StageState, StageStatus
 from paft_cli.display.stage_rows import one_line
 from paft_operator.planner.actions import Event
 
@@ -26,7 +27,7 @@ class PlainDisplay:
         for stage in status.stages:
             line = one_line(stage)
             shown_at, shown = self._shown.get(stage.name, (float("-inf"), ""))
-            if stage.state is not StageState.RUNNING or stage.progress is None or line == shown:
+            if stage.state is not StageState.RUNNING or not _has_news(stage) or line == shown:
                 continue
             if now - shown_at >= PROGRESS_INTERVAL_SECONDS:
                 self._shown[stage.name] = (now, line)
@@ -35,3 +36,8 @@ class PlainDisplay:
     def tell(self, event: Event) -> None:
         """A line at once."""
         self._write(event.message if event.type == "Normal" else f"warning: {event.message}")
+
+
+def _has_news(stage: StageStatus) -> bool:
+    """Whether it counts steps or has more to say than what it does, such as what it waits for."""
+    return stage.progress is not None or stage.message not in ("", *Activity)

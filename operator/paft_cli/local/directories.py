@@ -1,7 +1,7 @@
 """Where local jobs keep their state.
 
 .paft/                                 or $PAFT_HOME
-  cache/                               verified copies of bases
+  cache/                               parts of bases, and copies of those that only transformers can load
   jobs/<metadata.name>/
     job.json  status.json  lock
     attempts/<stage>-<attempt>/

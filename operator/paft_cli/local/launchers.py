@@ -8,14 +8,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from paft_api.run_spec import RunSpec
+from paft_api.storage_survey import EndedAttempts
 from paft_cli.errors import EXIT_FAILED, CommandError
 from paft_cli.local.attempt_process import EXIT_NOT_STARTED, parent_of, start_time_of
 from paft_cli.local.attempt_records import ExitRecord, ProcessRecord, StopRecord
-from paft_cli.local.directories import AttemptDirectory
+from paft_cli.local.directories import AttemptDirectory, JobDirectory
 from paft_cli.local.files import write_atomically
 
 TRAINER_COMMAND = (sys.executable, "-P", "-m", "paft_trainer")
@@ -110,6 +112,19 @@ def process_record(directory: AttemptDirectory) -> ProcessRecord | None:
 
 def _has_ended(child: subprocess.Popen[bytes]) -> bool:
     return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def ended_attempts(job: JobDirectory) -> Iterator[EndedAttempts]:
+    """Attempts of a job that had a launcher here which lives no more. Writes nothing."""
+    for directory in job.attempts():
+        if directory.process_file.exists() and not _is_locked(directory.lock_file):
+            told = RunSpec.model_validate_json(directory.run_spec_file.read_text(encoding="utf-8"))
+            yield EndedAttempts(
+                job_uid=told.identity.job_uid,
+                stage=directory.stage,
+                attempt=directory.attempt,
+                why="its process on this machine has ended",
+            )
 
 
 def _is_locked(path: Path) -> bool:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from paft_api.report import StageReport
-from paft_api.run_spec import RunSpec, TerminationMessage, World
-from paft_api.spec import PaftJob
+from paft_api.run_spec import NodeCache, RunSpec, TerminationMessage, World
+from paft_api.spec import BaseCacheSpec, EmptyDirCache, PaftJob
 from paft_api.stages import StageName
 from paft_cli.local.attempt_exit import classify_exit
 from paft_cli.local.attempt_records import ExitRecord
@@ -57,6 +57,7 @@ class LocalHost:
             termination_path=str(directory.termination_file),
             scratch_directory=str(directory.scratch),
             cache_directory=str(self._cache_directory),
+            base_cache=self._base_cache(job.spec.base.cache),
             stop_grace_seconds=self._stop_grace_seconds,
         )
         write_atomically(directory.run_spec_file, run_spec(job, action, placement).to_json() + "\n")
@@ -71,6 +72,13 @@ class LocalHost:
         for attempt in self._directory.attempts():
             if self._launchers.is_running(attempt):
                 self._launchers.kill(attempt)
+
+    def _base_cache(self, cache: BaseCacheSpec | None) -> NodeCache:
+        """The folder of the machine that the job names, as on a node; else our own."""
+        if cache is None:
+            cache = BaseCacheSpec(empty_dir=EmptyDirCache())
+        directory = cache.host_path.path if cache.host_path is not None else self._cache_directory / "node"
+        return NodeCache(directory=str(directory), max_bytes=cache.max_bytes)
 
     def _observe(self, directory: AttemptDirectory) -> AttemptObservation | None:
         if directory.path in self._ended:

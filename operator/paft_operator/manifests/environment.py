@@ -1,11 +1,10 @@
-"""The environment of a stage's container: credentials, rendezvous and settings of libraries; all else is the RunSpec's.
+"""The environment of a stage's container: rendezvous and settings of libraries; all else is the RunSpec's.
 
-`trainer.env` overrides every variable but those of the rendezvous.
+`trainer.env` overrides every variable but those of the rendezvous. Secrets are files, which the kubelet keeps current.
 """
 
 from paft_api.quantities import whole_cores
 from paft_api.spec import PaftJob
-from paft_api.spec.storage import SecretReference
 from paft_api.stage_pods import MASTER_PORT, SCRATCH_DIRECTORY
 from paft_api.stages import ARMS
 from paft_operator.manifests.names import attempt_name, job_name_in_set, service_name
@@ -31,13 +30,11 @@ _NO_GPU = {
     # Where the NVIDIA runtime is the node's default, an image made for it sees every GPU otherwise.
     "NVIDIA_VISIBLE_DEVICES": "void",
 }
-_SECRET_KEYS = {"AWS_ACCESS_KEY_ID": False, "AWS_SECRET_ACCESS_KEY": False, "AWS_SESSION_TOKEN": True}
-"""Keys of a storage Secret, and whether they may be missing."""
 
 
 def environment(job: PaftJob, action: StartAttempt, *, set_name: str | None = None) -> list[Manifest]:
     """The variables of one attempt's container. `set_name`: of the JobSet that its pods are a part of."""
-    variables = [*_settings(job, action, set_name), *_credentials(job.spec.storage.secret_ref)]
+    variables = _settings(job, action, set_name)
     own = {variable.name: variable.to_document() for variable in job.spec.trainer.env}
     return [variable for variable in variables if variable["name"] not in own] + list(own.values())
 
@@ -61,17 +58,3 @@ def _rendezvous(job: PaftJob, action: StartAttempt, set_name: str | None) -> dic
         job_name = attempt_name(job.metadata.name, action.stage, action.attempt)
         service = service_name(job.metadata.name, action.stage)
     return {"MASTER_ADDR": f"{job_name}-0.{service}", "MASTER_PORT": str(MASTER_PORT)}
-
-
-def _credentials(secret: SecretReference | None) -> list[Manifest]:
-    if secret is None:
-        return []
-    return [
-        {
-            "name": key,
-            "valueFrom": {
-                "secretKeyRef": {"name": secret.name, "key": key, **({"optional": True} if optional else {})}
-            },
-        }
-        for key, optional in _SECRET_KEYS.items()
-    ]

@@ -54,7 +54,7 @@ def _pod_spec(job: PaftJob, action: StartAttempt, settings: ManifestSettings, se
         # No user and no group id: the image has one, and OpenShift gives each namespace its own.
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [_container(job, action, settings, set_name)],
-        "volumes": volumes(stage_resources(job, action.stage), run_spec_name=run_spec_name),
+        "volumes": volumes(job, action, run_spec_name=run_spec_name),
     }
 
 
@@ -87,7 +87,7 @@ def _container(job: PaftJob, action: StartAttempt, settings: ManifestSettings, s
         "terminationMessagePath": TERMINATION_LOG,
         # A launcher that was killed leaves no message; then its last lines are all there is.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": volume_mounts(resources),
+        "volumeMounts": volume_mounts(job, action),
     }
 
 

@@ -1,11 +1,13 @@
 """The ConfigMap with an attempt's RunSpec."""
 
 from paft_api.labels import GENERATION, STAGE_DIGEST
-from paft_api.run_spec import ReportConfigMap, RunSpec
-from paft_api.spec import PaftJob
+from paft_api.run_spec import NodeCache, ReportConfigMap, RunSpec
+from paft_api.spec import BaseCacheSpec, PaftJob
 from paft_api.stage_pods import (
     API_ACCESS_DIRECTORY,
     CACHE_DIRECTORY,
+    CREDENTIALS_DIRECTORY,
+    NODE_CACHE_DIRECTORY,
     RUN_SPEC_FILE,
     SCRATCH_DIRECTORY,
     TERMINATION_LOG,
@@ -34,8 +36,13 @@ def run_spec_config_map(job: PaftJob, action: StartAttempt) -> Manifest:
         "kind": "ConfigMap",
         "metadata": attempt_metadata(job, action.stage, action.attempt, name) | {"annotations": annotations},
         "immutable": True,
-        "data": {RUN_SPEC_FILE: _readable(run_spec(job, action, pod_placement(job, action)))},
+        "data": {RUN_SPEC_FILE: _readable(pod_run_spec(job, action))},
     }
+
+
+def pod_run_spec(job: PaftJob, action: StartAttempt) -> RunSpec:
+    """What an attempt's pods are told."""
+    return run_spec(job, action, pod_placement(job, action))
 
 
 def pod_placement(job: PaftJob, action: StartAttempt) -> Placement:
@@ -50,8 +57,15 @@ def pod_placement(job: PaftJob, action: StartAttempt) -> Placement:
         termination_path=TERMINATION_LOG,
         scratch_directory=f"{SCRATCH_DIRECTORY}/paft/scratch",
         cache_directory=CACHE_DIRECTORY,
+        base_cache=_node_cache(job.spec.base.cache) if action.stage in ARMS else None,
+        credentials_directory=CREDENTIALS_DIRECTORY,
         stop_grace_seconds=job.spec.trainer.termination_grace_period_seconds - SECONDS_TO_REPORT,
     )
+
+
+def _node_cache(cache: BaseCacheSpec | None) -> NodeCache | None:
+    """Prepare and merge read every byte of a base once, on a node of their own: they need none."""
+    return None if cache is None else NodeCache(directory=NODE_CACHE_DIRECTORY, max_bytes=cache.max_bytes)
 
 
 def _readable(told: RunSpec) -> str:

@@ -1,11 +1,11 @@
 """From the objects of a PaftJob to the attempts that the planner sees."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 
-from paft_api.report import StageReport
+from paft_api.report import Failure, StageReport
 from paft_api.spec import PaftJob
 from paft_api.stages import StageName
 from paft_api.status import PaftJobStatus, StageState
@@ -18,8 +18,9 @@ from paft_operator.observing.failures import (
 )
 from paft_operator.observing.lost_pods import lost_pod
 from paft_operator.observing.missing_pods import missing_pods
-from paft_operator.observing.records import AttemptKey, JobState, PodRecord, RunSpecRecord
+from paft_operator.observing.records import AttemptKey, JobRecord, JobState, PodRecord, RunSpecRecord
 from paft_operator.observing.reports import read_report, why_ignored
+from paft_operator.observing.unprepared_pods import unprepared_pod
 from paft_operator.planner.observation import AttemptObservation, AttemptState, Observed, QueueReason
 
 
@@ -109,8 +110,12 @@ def _with_job(
         failure=failure,
         admitted_at=found.admitted_at,
         running_since=running_since,
-        pending=pending_failure(attempt.pods) or missing_pods(found, attempt.pods, now) if is_pending else None,
+        pending=_pending(found, attempt.pods, now) if is_pending else None,
     )
+
+
+def _pending(found: JobRecord, pods: Sequence[PodRecord], now: datetime) -> Failure | None:
+    return pending_failure(pods) or missing_pods(found, pods, now) or unprepared_pod(pods, now)
 
 
 def _given_up(seen: AttemptObservation, pod: PodRecord) -> AttemptObservation:

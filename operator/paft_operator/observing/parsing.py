@@ -132,6 +132,7 @@ def pod_record(manifest: dict[str, Any]) -> PodRecord | None:
     disruption = conditions.get("DisruptionTarget", {})
     scheduled = conditions.get("PodScheduled", {})
     is_unschedulable = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+    prepared = conditions.get("PodReadyToStartContainers", {})
     states = _container_states(status)
     waiting, terminated = states.get("waiting", {}), states.get("terminated", {})
     return PodRecord(
@@ -152,6 +153,7 @@ def pod_record(manifest: dict[str, Any]) -> PodRecord | None:
         disruption_message=disruption.get("message", "") if disruption.get("status") == "True" else "",
         unschedulable_message=scheduled.get("message", "Unschedulable") if is_unschedulable else "",
         is_gated=scheduled.get("reason") == "SchedulingGated",
+        unprepared_since=_instant(prepared.get("lastTransitionTime")) if prepared.get("status") == "False" else None,
     )
 
 

@@ -17,6 +17,7 @@ from paft_operator.observing.freshness import conclusions
 from paft_operator.observing.lost_pods import seconds_until_lost
 from paft_operator.observing.missing_pods import seconds_until_missing
 from paft_operator.observing.records import AttemptKey, JobKey, PaftJobRecord
+from paft_operator.observing.unprepared_pods import seconds_until_unprepared
 from paft_operator.planner.actions import Action, Event, Plan
 from paft_operator.planner.observation import QueueReason
 from paft_operator.planner.plan import plan
@@ -91,6 +92,7 @@ class Reconciler:
             planned.requeue_after,
             seconds_until_lost(children, now),
             seconds_until_missing(children, now),
+            seconds_until_unprepared(children, now),
             _QUEUE_SECONDS if queued else None,
         )
 

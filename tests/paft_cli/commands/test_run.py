@@ -110,7 +110,7 @@ def test_stages_get_the_jobs_environment_and_the_user_a_word_about_its_secret(
     workplace.script(prepare_fail="1:DataInvalid")
     assert workplace.run() == 1
     assert (workplace.player / "started").read_text().endswith(" hello\n")
-    assert "storage.secretRef s3 is for clusters: paft run takes AWS_ACCESS_KEY_ID" in capsys.readouterr().out
+    assert "storage.secretRef s3 is a Secret in clusters; here it is the profile" in capsys.readouterr().out
 
 
 def test_a_suspended_job_is_refused(workplace: Workplace) -> None:

@@ -50,6 +50,16 @@ def test_plain_lines_come_only_with_news_and_not_too_often() -> None:
     ]
 
 
+def test_plain_lines_tell_what_a_stage_without_steps_waits_for() -> None:
+    lines: list[str] = []
+    display = PlainDisplay(lines.append, clock=iter([0.0, 6.0, 12.0]).__next__)
+    for message in ("Checking", "waiting for the object store: s3://x: SlowDown", "Checking"):
+        prepare = StageStatus(name=StageName.PREPARE, state=StageState.RUNNING, attempt=1, message=message)
+        display.show(PaftJobStatus(stages=(prepare,)))
+
+    assert lines == ["prepare     Running    waiting for the object store: s3://x: SlowDown"]
+
+
 def test_the_live_table_shows_both_arms_and_events_above_it() -> None:
     terminal = io.StringIO()
     console = Console(file=terminal, force_terminal=True, width=140, color_system=None)

@@ -22,6 +22,10 @@ def merging(step: int) -> Progress:
         (Progress(activity=Activity.MERGING, step=0, total_steps=290), "merging 0/290 tensors"),
         (merging(290).model_copy(update={"activity": Activity.PUBLISHING}), "publishing 290/290 tensors"),
         (Progress(activity=Activity.WAITING_FOR_STORAGE), "waiting for storage"),
+        (
+            Progress(activity=Activity.WAITING_FOR_STORAGE, waiting_for="waiting for s3://x: SlowDown", step=3),
+            "waiting for s3://x: SlowDown",
+        ),
     ],
 )
 def test_a_line_has_what_is_known(progress: Progress, line: str) -> None:

@@ -7,8 +7,9 @@ import pytest
 from tests.paft_api.complete_job import complete_document
 from tests.paft_operator.manifests.golden import SETTINGS, job_of, start_of
 
-from paft_api.run_spec import RunSpec
+from paft_api.run_spec import NodeCache, RunSpec
 from paft_api.spec import PaftJob
+from paft_api.stage_pods import SECRET_KEYS
 from paft_api.stages import ARMS, StageName
 from paft_operator.manifests.attempt_objects import attempt_objects
 from paft_operator.manifests.names import MAXIMUM_ATTEMPT
@@ -100,16 +101,71 @@ def test_pods_are_told_where_their_things_are(stage: StageName) -> None:
     assert sorted(mounts.values()) == sorted(volumes)
 
 
-@pytest.mark.parametrize("stage", StageName)
-def test_no_manifest_holds_a_credential(stage: StageName) -> None:
-    objects = attempt_objects(job_of("secret_and_endpoint"), start_of(stage, 1), SETTINGS)
-    container = _only(objects, "Job")["spec"]["template"]["spec"]["containers"][0]
+@pytest.mark.parametrize(
+    ("stage", "secrets"),
+    [
+        (StageName.PREPARE, ["s3", "models", "chats"]),
+        (StageName.SFT, ["s3", "models", "chats"]),
+        (StageName.PREFERENCE, ["s3", "models"]),
+        (StageName.MERGE, ["s3", "models"]),
+    ],
+)
+def test_secrets_are_files_of_the_stages_that_need_them(stage: StageName, secrets: list[str]) -> None:
+    objects = attempt_objects(job_of("many_sources"), start_of(stage, 1), SETTINGS)
+    pod = _pod_template(_only(objects, "Job"))["spec"]
+    told = RunSpec.model_validate_json(objects[0]["data"]["run_spec.json"])
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "credentials"]
+    (container,) = pod["containers"]
+    (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "credentials"]
 
-    secrets = {entry["name"]: entry for entry in container["env"] if entry["name"].startswith("AWS_")}
-    assert {name: (list(entry), list(entry["valueFrom"])) for name, entry in secrets.items()} == {
-        name: (["name", "valueFrom"], ["secretKeyRef"])
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    files = {
+        (one["secret"]["name"], item["key"]): (item["path"], one["secret"]["optional"])
+        for one in volume["projected"]["sources"]
+        for item in one["secret"]["items"]
     }
+    assert files == {
+        (name, key): (f"{name}/{key}", key == "AWS_SESSION_TOKEN") for name in secrets for key in SECRET_KEYS
+    }
+    assert [(folder.secret_name, folder.directory) for folder in told.credentials] == [
+        (name, f"{mount['mountPath']}/{name}") for name in secrets
+    ]
+    assert mount["readOnly"]
+    assert not [entry for entry in container["env"] if entry["name"].startswith("AWS_")]
+
+
+@pytest.mark.parametrize("stage", StageName)
+def test_a_stage_without_secrets_has_no_folder_for_them(stage: StageName) -> None:
+    objects = attempt_objects(job_of("own_service_account"), start_of(stage, 1), SETTINGS)
+
+    volumes = _pod_template(_only(objects, "Job"))["spec"]["volumes"]
+    assert "credentials" not in [volume["name"] for volume in volumes]
+    assert RunSpec.model_validate_json(objects[0]["data"]["run_spec.json"]).credentials == ()
+
+
+@pytest.mark.parametrize(
+    ("situation", "place", "max_bytes"),
+    [
+        ("many_sources", {"hostPath": {"path": "/mnt/nvme/paft", "type": "DirectoryOrCreate"}}, 500 * 2**30),
+        ("cache_on_a_claim", {"persistentVolumeClaim": {"claimName": "bases"}}, 200 * 2**30),
+        ("cache_in_the_pod", {"emptyDir": {"sizeLimit": "100Gi"}}, 100 * 2**30),
+    ],
+)
+@pytest.mark.parametrize("stage", StageName)
+def test_arms_share_what_their_node_keeps_of_the_base(
+    stage: StageName, situation: str, place: Manifest, max_bytes: int
+) -> None:
+    objects = attempt_objects(job_of(situation), start_of(stage, 1), SETTINGS)
+    pod = _pod_template(_only(objects, "Job"))["spec"]
+    told = RunSpec.model_validate_json(objects[0]["data"]["run_spec.json"])
+    mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    volumes = {volume.pop("name"): volume for volume in pod["volumes"]}
+
+    if stage in ARMS:
+        assert volumes["node-cache"] == place
+        assert told.base_cache == NodeCache(directory=mounts["node-cache"], max_bytes=max_bytes)
+    else:
+        assert "node-cache" not in volumes
+        assert told.base_cache is None
 
 
 def _pod_template(workload: Manifest) -> Any:

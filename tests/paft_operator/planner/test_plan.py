@@ -395,6 +395,19 @@ def test_progress_of_a_running_arm_is_told() -> None:
     assert (entry.eta, entry.message, result.status.eta) == ("1h1m", "Training", "1h1m")
 
 
+def test_what_a_running_stage_waits_for_is_told_as_long_as_it_waits() -> None:
+    """It goes on by itself, so that nothing is stopped or started because of it."""
+    words = "waiting for the object store: s3://paft/x at https://s3.example.com: SlowDown"
+    waiting = Progress(activity=Activity.WAITING_FOR_STORAGE, waiting_for=words, step=3, total_steps=8)
+    at_work = Progress(activity=Activity.TRAINING, step=3, total_steps=8)
+    for progress, message in ((waiting, words), (at_work, "Training")):
+        result = planned(job(), PREPARED, running(SFT, report=report(SFT, progress=progress)), running(PREFERENCE))
+        entry = result.status.stage(SFT)
+
+        assert (entry.state, entry.message, entry.failures) == (StageState.RUNNING, message, 0)
+        assert result.actions == ()
+
+
 def test_work_found_finished_is_told_as_such() -> None:
     entry = planned(job(), succeeded(PREPARE, finished=(SFT,))).status.stage(SFT)
 

@@ -1,6 +1,7 @@
 """Small safetensors files of odd tensors in a store, and what is known of them, worked out without the code tested."""
 
 import hashlib
+import json
 import random
 from collections.abc import Mapping
 
@@ -56,6 +57,17 @@ def put_files(store: ObjectStore, base_uri: str, shapes: Shapes, *, seed: int = 
                 ),
             )
     return PieceIndex(base_digest=f"sha256:{seed:064x}", files=files, tensors=tensors)
+
+
+def put_base(store: ObjectStore, base_uri: str, shapes: Shapes, *, seed: int = 0) -> PieceIndex:
+    """The same with all that makes the files a base."""
+    weight_map = {name: file for file, its_shapes in shapes.items() for name in its_shapes}
+    if len(shapes) > 1:
+        store.put(f"{base_uri}model.safetensors.index.json", json.dumps({"weight_map": weight_map}).encode())
+    store.put(f"{base_uri}config.json", b'{"model_type": "none"}')
+    store.put(f"{base_uri}tokenizer.json", b"{}")
+    store.put(f"{base_uri}README.md", b"Belongs to the base, and not to what it is known by.")
+    return put_files(store, base_uri, shapes, seed=seed)
 
 
 def content_of(store: ObjectStore, base_uri: str, tensor: IndexedTensor) -> bytes:

@@ -1,5 +1,6 @@
 """Pieces from files and from a real S3 server."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from paft_api.spec.storage import StorageSpec
 from paft_trainer.base.piece_index import PieceIndex, PieceRun
 from paft_trainer.base.store_pieces import StorePieces
 from paft_trainer.errors import ArtifactMismatch
-from paft_trainer.storage import open_store
+from paft_trainer.storage import ObjectChanged, open_store
 from paft_trainer.storage.file_store import FileStore, uri_of
 
 
@@ -67,10 +68,12 @@ def test_nothing_is_read_for_no_pieces(tmp_path: Path) -> None:
     assert source.bytes_read == 0
 
 
-def flip(path: Path, position: int) -> None:
-    content = bytearray(path.read_bytes())
+def rot(path: Path, position: int) -> None:
+    """Change a byte as a disk does: the file looks as before."""
+    content, before = bytearray(path.read_bytes()), path.stat()
     content[position] ^= 1
     path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 class OnceWrong(FileStore):
@@ -108,12 +111,18 @@ def test_bytes_that_stay_wrong_end_the_stage_and_are_told(tmp_path: Path) -> Non
     base = f"{uri_of(tmp_path)}/"
     index = put_files(FileStore(), base, SHARDED)
     tensor = index.tensors["c"]
-    flip(tmp_path / tensor.file, tensor.start + 700_000)
-    info = FileStore().head(base + tensor.file)
-    assert info is not None
+    rot(tmp_path / tensor.file, tensor.start + 700_000)
     with pytest.raises(ArtifactMismatch) as caught:
         collected(StorePieces(FileStore(), base, index).read([tensor.all_pieces]))
     told = f"{base}{tensor.file} is not what was indexed: twice it came with wrong bytes {tensor.start + 696_320} "
     assert caught.value.message.startswith(told)
     assert "tensor c" in caught.value.message
     assert "upload it again" in caught.value.remedy
+
+
+def test_another_object_under_the_name_is_told_as_such(storage: StorageSpec) -> None:
+    store, base = open_store(storage), f"{storage.artifacts_uri}base/"
+    index = put_files(store, base, SHARDED)
+    put_files(store, base, SHARDED, seed=1)
+    with pytest.raises(ObjectChanged, match=r"changed while it was read"):
+        collected(StorePieces(store, base, index).read(all_runs(index)))

@@ -212,14 +212,14 @@ def counted(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], *, fail_
     """Changes of the store that a merge makes."""
     store = FailingStore(FileStore(), fail_at=fail_at)
     with monkeypatch.context() as patched:
-        patched.setattr(stage, "open_store", lambda *arguments, **options: store)
+        patched.setattr(stage, "open_stage_store", lambda *arguments, **options: store)
         act()
     return store.changes
 
 
 def test_no_weight_of_the_base_is_read(root: Path, tmp_path: Path, spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
     store = FailingStore(FileStore())
-    monkeypatch.setattr(stage, "open_store", lambda *arguments, **options: store)
+    monkeypatch.setattr(stage, "open_stage_store", lambda *arguments, **options: store)
     run_merge(spec(method="ties", rank=2))
     base = folder_uri(root / "base") + "model.safetensors"
     header = 8 + int.from_bytes((root / "base" / "model.safetensors").read_bytes()[:8], "little")

@@ -19,12 +19,12 @@ from tests.merged_checkpoints import (
 )
 from tests.merges import FailingStore, Interrupted, folder_bytes
 
+from paft_api.layout import SHARD_RECORD_PREFIX
 from paft_trainer.adapters import Factors
 from paft_trainer.merge import model_answers, tensor_work
 from paft_trainer.merge.arithmetic import Delta
 from paft_trainer.merge.base_hashes import BaseHashes
 from paft_trainer.merge.cpu_arithmetic import CpuArithmetic
-from paft_trainer.merge.output import SHARD_RECORDS
 from paft_trainer.merge.rows import Rows
 from paft_trainer.storage.file_store import FileStore
 
@@ -142,7 +142,7 @@ def _truncate(path: Path) -> None:
 
 
 def _write_record(text: str, path: Path) -> None:
-    path.with_name(f"{SHARD_RECORDS}{path.name}.json").write_text(text)
+    path.with_name(f"{SHARD_RECORD_PREFIX}{path.name}.json").write_text(text)
 
 
 @pytest.mark.parametrize("after", [False, True])

@@ -46,7 +46,7 @@ def root(prepared: Path, tmp_path: Path) -> Path:
 def store(monkeypatch: pytest.MonkeyPatch) -> FailingStore:
     """The store of the next merge; it remembers what was read and written."""
     store = FailingStore(FileStore())
-    monkeypatch.setattr(stage, "open_store", lambda *arguments, **options: store)
+    monkeypatch.setattr(stage, "open_stage_store", lambda *arguments, **options: store)
     return store
 
 

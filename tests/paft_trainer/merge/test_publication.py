@@ -16,13 +16,12 @@ import pytest
 from tests.merges import FailingStore, Interrupted, folder_bytes, folder_uri, merge_run_spec, run_merge
 from tests.tiny_models import build_adapter, build_checkpoint
 
-from paft_api.layout import CLAIM_FILE, MERGE_MANIFEST_FILE
+from paft_api.layout import CLAIM_FILE, MERGE_ATTEMPT_PREFIX, MERGE_MANIFEST_FILE, SHARD_RECORD_PREFIX
 from paft_api.run_spec import RunSpec
 from paft_api.spec.storage import StorageSpec
 from paft_trainer.base.index import index_base
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.merge import stage
-from paft_trainer.merge.output import SHARD_RECORDS
 from paft_trainer.storage import open_store
 from paft_trainer.storage.file_store import FileStore
 
@@ -56,7 +55,7 @@ def fail_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FailingStore]:
 
     def install(change: int | None, *, after: bool = False) -> FailingStore:
         store = FailingStore(FileStore(), fail_at=change, after=after)
-        monkeypatch.setattr(stage, "open_store", lambda *arguments, **options: store)
+        monkeypatch.setattr(stage, "open_stage_store", lambda *arguments, **options: store)
         return store
 
     return install
@@ -69,7 +68,7 @@ def test_files_appear_in_the_order_in_which_readers_need_them(
     store = fail_at(None)
     run_merge(spec())
     names = [uri.removeprefix(folder_uri(tmp_path / "out")) for uri in store.changes]
-    names = [name for name in names if not name.startswith(SHARD_RECORDS)]
+    names = [name for name in names if not name.startswith((SHARD_RECORD_PREFIX, MERGE_ATTEMPT_PREFIX))]
     weights = [name for name in names if name.endswith(".safetensors")]
     assert len(weights) > 1
     assert names[0] == CLAIM_FILE

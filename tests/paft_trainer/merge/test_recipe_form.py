@@ -111,7 +111,7 @@ def test_what_only_the_base_can_tell_is_left_out(tmp_path: Path, spec: Spec) -> 
 
 def test_no_weight_of_the_base_is_read(root: Path, spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
     store = FailingStore(FileStore())
-    monkeypatch.setattr(stage, "open_store", lambda *arguments, **options: store)
+    monkeypatch.setattr(stage, "open_stage_store", lambda *arguments, **options: store)
     run_merge(spec(method="ties"))
     header = 8 + int.from_bytes((root / "base" / "model.safetensors").read_bytes()[:8], "little")
     ranges = [one for one in store.ranges if one[0] == folder_uri(root / "base") + "model.safetensors"]

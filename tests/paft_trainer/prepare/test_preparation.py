@@ -19,6 +19,7 @@ from paft_trainer.adapters import read_adapter
 from paft_trainer.base.index import index_base
 from paft_trainer.data.rows import digest_sources
 from paft_trainer.prepare import preparation
+from paft_trainer.published_adapters import make_claim
 from paft_trainer.storage import ObjectStore, open_store
 from paft_trainer.storage.file_store import FileStore, uri_of
 
@@ -44,8 +45,9 @@ def claim_adapter(root: Path, storage: StorageSpec, stage: StageName, stage_dige
     }
     manifest = {"formatVersion": 1, "baseDigest": "sha256:base", "digest": adapter.digest, "files": files}
     manifest["metrics"] = {"steps": 12}
-    store.put(own + ADAPTER_MANIFEST_FILE, json.dumps(manifest).encode())
-    claim = {"formatVersion": 1, "source": own, "digest": adapter.digest}
+    manifest_bytes = json.dumps(manifest).encode()
+    store.put(own + ADAPTER_MANIFEST_FILE, manifest_bytes)
+    claim = make_claim(own, manifest_bytes)
     store.put(stage_folder(storage.artifacts_uri, stage, stage_digest) + CLAIM_FILE, json.dumps(claim).encode())
     return adapter.digest
 
@@ -84,7 +86,7 @@ def test_what_was_read_once_is_not_read_again(
             reads.append(uri)
             return super().read_range(uri, start, size, etag=etag)
 
-    monkeypatch.setattr(preparation, "open_store", lambda *arguments, **options: Recording())
+    monkeypatch.setattr(preparation, "open_stage_store", lambda *arguments, **options: Recording())
     assert run_prepare(run_spec) == first
     assert reads == []
 

@@ -164,11 +164,11 @@ def test_an_interrupted_merge_has_less_left(spec: Spec, tmp_path: Path, monkeypa
     whole = rehearsed(run_spec)
     changes = FailingStore(FileStore())
     with monkeypatch.context() as patched:
-        patched.setattr(stage, "open_store", lambda *arguments, **options: changes)
+        patched.setattr(stage, "open_stage_store", lambda *arguments, **options: changes)
         run_merge(spec({"uri": folder_uri(tmp_path / "other")}))
         second = [name.rpartition("/")[2] for name in changes.changes].index("model-00002-of-00003.safetensors")
         failing = FailingStore(FileStore(), fail_at=second)
-        patched.setattr(stage, "open_store", lambda *arguments, **options: failing)
+        patched.setattr(stage, "open_stage_store", lambda *arguments, **options: failing)
         with pytest.raises(Interrupted):
             run_merge(run_spec)
 

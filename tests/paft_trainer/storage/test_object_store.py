@@ -209,7 +209,7 @@ def test_a_server_that_comes_back_within_the_window_is_waited_for(
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     store = S3Store(S3Connection(endpoint=server.endpoint), retries=RetryPolicy(window_seconds=30))
-    store._connected().create_bucket(Bucket="waiting")
+    store._calls.client().create_bucket(Bucket="waiting")
     store.put("s3://waiting/key", b"kept")
     seaweedfs.stop(tmp_path, grace_seconds=0)
     port = int(server.endpoint.rpartition(":")[2])

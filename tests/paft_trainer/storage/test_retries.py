@@ -61,3 +61,43 @@ def test_other_errors_pass_at_once() -> None:
     with pytest.raises(KeyError):
         policy(clock, waits).run(call, what="GET x")
     assert clock.pauses == []
+
+
+def test_the_end_of_waiting_is_told_when_nobody_waits_any_more() -> None:
+    clock, ends = Clock(), []
+    retries = RetryPolicy(
+        window_seconds=60, on_recovered=lambda: ends.append(clock.now), clock=lambda: clock.now, sleep=clock.sleep
+    )
+
+    def outer() -> str:
+        if not clock.pauses:
+            raise TemporaryFault("503")
+        # Another call waits and recovers while this one still waits.
+        assert retries.run(failing(1), what="GET y") == "done"
+        assert ends == []
+        return "outer"
+
+    assert retries.run(outer, what="GET x") == "outer"
+    assert ends == [clock.now]
+    assert retries.run(failing(0), what="GET x") == "done"
+    assert len(ends) == 1
+
+
+def test_a_pause_that_the_store_asks_for_is_kept() -> None:
+    clock = Clock()
+    faults = iter([TemporaryFault("503", pause_seconds=7)])
+
+    def call() -> str:
+        for fault in faults:
+            raise fault
+        return "done"
+
+    assert policy(clock, []).run(call, what="GET x") == "done"
+    assert clock.pauses == [7]
+
+
+def test_what_nobody_waits_for_any_more_is_not_tried_again() -> None:
+    clock = Clock()
+    with pytest.raises(StorageUnavailable):
+        policy(clock, []).run(failing(1), what="PUT x", given_up=lambda: True)
+    assert clock.pauses == []

@@ -120,7 +120,7 @@ def test_a_write_that_fails_leaves_no_parts(
     assert uploads_in_progress(s3_server, s3.artifacts_uri) == 0
 
 
-@pytest.mark.parametrize(("status", "code"), [(403, "AccessDenied"), (400, "ExpiredToken"), (401, "Unheard")])
+@pytest.mark.parametrize(("status", "code"), [(403, "AccessDenied"), (401, "Unheard")])
 def test_refusals_are_not_tried_again(
     store: ObjectStore, proxy: UnreliableProxy, s3: StorageSpec, status: int, code: str
 ) -> None:

@@ -1,5 +1,6 @@
 """A real HTTP proxy before a real S3 server, that lets chosen requests go wrong as networks and servers do."""
 
+import contextlib
 import http.client
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,9 @@ from urllib.parse import urlsplit
 
 Fault = Callable[["_Handler", Callable[[], "Answer"]], None]
 """Answers a request with or without asking the server, which is the second argument."""
+
+STALLED_SECONDS = 60.0
+"""Longer than any client in a test waits; the proxy's end ends it, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,32 @@ def cut_answer(handler: "_Handler", ask: Callable[[], Answer]) -> None:
     handler.close_connection = True
 
 
+def stall(handler: "_Handler", ask: Callable[[], Answer]) -> None:
+    """Half the body comes, and then nothing more, on a connection that stays open."""
+    answer = ask()
+    handler.send(Answer(answer.status, answer.headers, answer.body[: len(answer.body) // 2]))
+    handler.proxy.is_closed.wait(STALLED_SECONDS)
+    handler.close_connection = True
+
+
+def trickle(handler: "_Handler", ask: Callable[[], Answer]) -> None:
+    """The body comes byte by byte."""
+    answer = ask()
+    handler.send(Answer(answer.status, answer.headers, b""))
+    with contextlib.suppress(OSError):
+        for byte in answer.body:
+            handler.wfile.write(bytes([byte]))
+            if handler.proxy.is_closed.wait(0.2):
+                break
+    handler.close_connection = True
+
+
+def damage_request(handler: "_Handler", ask: Callable[[], Answer]) -> None:
+    """A bit of the body flips on its way to the server."""
+    handler.body = bytes([handler.body[0] ^ 1]) + handler.body[1:]
+    handler.send(ask())
+
+
 def answer_with(status: int, code: str) -> Fault:
     """An S3 error, without the server hearing of the request."""
     body = f"<Error><Code>{code}</Code><Message>planted</Message></Error>".encode()
@@ -55,6 +85,7 @@ class UnreliableProxy:
         self.endpoint = f"http://127.0.0.1:{port}"
         self.faults: list[tuple[str, str, Fault]] = []
         self.requests: list[str] = []
+        self.is_closed = threading.Event()
         self._lock = threading.Lock()
 
     def fault_of(self, method: str, target: str) -> Fault | None:
@@ -73,19 +104,19 @@ class _Handler(BaseHTTPRequestHandler):
     proxy: UnreliableProxy
 
     def handle_request(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = self.proxy.fault_of(self.command, self.path) or pass_on
-        fault(self, lambda: self._ask(body))
+        fault(self, self._ask)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_request  # noqa: N815  (the names in http.server)
 
-    def _ask(self, body: bytes) -> Answer:
+    def _ask(self) -> Answer:
         connection = http.client.HTTPConnection(self.proxy.upstream)
         connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
             if name.lower() not in ("expect", "connection"):
                 connection.putheader(name, value)
-        connection.endheaders(body)
+        connection.endheaders(self.body)
         response = connection.getresponse()
         headers = [(name, value) for name, value in response.getheaders() if name.lower() != "transfer-encoding"]
         content = response.read()
@@ -119,5 +150,6 @@ def unreliable_proxy(upstream: str) -> Iterator[UnreliableProxy]:
         try:
             yield proxy
         finally:
+            proxy.is_closed.set()
             server.shutdown()
             thread.join()

@@ -11,6 +11,7 @@ from paft_api.layout import ADAPTER_MANIFEST_FILE, CLAIM_FILE
 from paft_api.report import AdapterMetrics, AdapterResult
 from paft_trainer.adapters import read_adapter
 from paft_trainer.errors import ArtifactMismatch
+from paft_trainer.heartbeats import Heartbeat
 from paft_trainer.published_adapters import find_published_adapter
 from paft_trainer.reporting import Reporter
 from paft_trainer.storage import ObjectStore
@@ -50,6 +51,7 @@ def session_of(root: Path, artifacts: Path, *, attempt: int = 1, store: ObjectSt
         store=store or FileStore(),
         reporter=Reporter(run_spec.identity, None),
         stop_signal=StopSignal(),
+        heartbeat=Heartbeat(Path(run_spec.scratch_directory), 0),
     )
 
 
@@ -103,15 +105,20 @@ def test_who_comes_second_adopts_what_is_published(root: Path, tmp_path: Path) -
     assert second == first.model_copy(update={"adopted": True})
 
 
-def test_files_that_are_not_what_was_claimed_are_not_published(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "told_by"), [("adapter_model.safetensors", "manifest"), (ADAPTER_MANIFEST_FILE, "claim")]
+)
+def test_files_that_are_not_what_was_claimed_are_not_published(
+    root: Path, tmp_path: Path, name: str, told_by: str
+) -> None:
     with pytest.raises(Interrupted):
         publish(root, tmp_path, store=FailingStore(FileStore(), fail_at=3, after=True))
     session = session_of(root, tmp_path)
-    weights = f"{session.attempt_folder}adapter/adapter_model.safetensors"
-    path_of(weights).write_bytes(b"something else")
+    file = f"{session.attempt_folder}adapter/{name}"
+    path_of(file).write_bytes(path_of(file).read_bytes().replace(b"1", b"2", 1))
     with pytest.raises(ArtifactMismatch) as caught:
         find_published_adapter(FileStore(), session.stage_folder)
-    assert caught.value.message == f"{weights} is not what its manifest says"
+    assert caught.value.message == f"{file} is not what its {told_by} says"
     assert f"Delete {session.stage_folder}{CLAIM_FILE}" in caught.value.remedy
     assert FileStore().head(session.stage_folder + ADAPTER_MANIFEST_FILE) is None
 
@@ -121,7 +128,7 @@ def test_files_that_are_not_what_was_claimed_are_not_published(root: Path, tmp_p
     [
         ('["mine"]', "{claim} is no claim of PAFT: it holds no JSON object"),
         ("mine", "{claim} is no claim of PAFT: it holds no JSON object"),
-        ('{"recipe": 1}', "{claim} is no claim of an adapter: it names no source"),
+        ('{"recipe": 1}', "{claim} is no claim of an adapter: it names no source with a manifest"),
     ],
 )
 def test_a_claim_that_is_none_of_ours_is_told(root: Path, tmp_path: Path, claim: str, message: str) -> None:

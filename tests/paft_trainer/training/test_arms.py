@@ -57,7 +57,7 @@ def case(
         training=training,
         l1=l1 if l1 is not None or stage != "sft" else PROXIMAL,
     )
-    return Case(run_spec=run_spec, base=folder / base, stop_at=stop_at)
+    return Case(run_spec=run_spec, stop_at=stop_at)
 
 
 @pytest.fixture(scope="module")

@@ -10,19 +10,16 @@ from tests.merges import FailingStore, Interrupted
 
 from paft_api.layout import CHECKPOINT_MANIFEST_FILE
 from paft_api.spec.storage import StorageSpec
+from paft_trainer.keeping.saved_checkpoints import SavedCheckpoint, delete_checkpoint, list_checkpoints, superseded
 from paft_trainer.storage import ObjectStore, open_store
 from paft_trainer.storage.file_store import FileStore
 from paft_trainer.training.adapter_state import AdapterState
 from paft_trainer.training.checkpoint import (
     Checkpoint,
-    SavedCheckpoint,
     TrainerPosition,
-    delete_checkpoint,
-    list_checkpoints,
     load_checkpoint,
     load_newest_checkpoint,
     save_checkpoint,
-    superseded,
 )
 
 NAME = "model.layers.0.self_attn.q_proj.lora_A.default.weight"

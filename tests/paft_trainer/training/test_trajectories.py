@@ -55,7 +55,7 @@ def case(
         dpo=dpo,
         stage_digest=stage_digest,
     )
-    return Case(run_spec=run_spec, base=folder / "base", stop_at=stop_at)
+    return Case(run_spec=run_spec, stop_at=stop_at)
 
 
 def cases_on(folder: Path, processes: int) -> dict[str, Case]:
@@ -165,7 +165,7 @@ def test_an_arm_that_was_stopped_in_the_reference_pass_continues_it(
     assert 0 < stopped.forwards < whole.forwards - STEPS
     assert stopped.forwards + resumed.forwards == whole.forwards
     assert resumed.losses == whole.losses
-    assert len(list((folder / "dpo-stopped-1" / "reference").glob("*/rows-*.safetensors"))) == REFERENCE_SHARDS
+    assert len(list((folder / "dpo-stopped-1" / "index").glob("*.reference/rows-*.safetensors"))) == REFERENCE_SHARDS
 
 
 def _adapter_file(outcome: Outcome) -> Path:

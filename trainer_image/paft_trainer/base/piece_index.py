@@ -112,6 +112,29 @@ class PieceRun:
         for first in range(self.first, self.first + self.count, step):
             yield PieceRun(tensor=self.tensor, first=first, count=min(step, self.first + self.count - first))
 
+    @property
+    def hashes(self) -> bytes:
+        """SHA-256 of each of its pieces."""
+        return self.tensor.hashes[self.first * HASH_BYTES : (self.first + self.count) * HASH_BYTES]
+
+    def split(self, count: int) -> "tuple[PieceRun, PieceRun]":
+        """The first `count` pieces, or as many as there are, and the rest."""
+        taken = min(count, self.count)
+        rest = PieceRun(tensor=self.tensor, first=self.first + taken, count=self.count - taken)
+        return PieceRun(tensor=self.tensor, first=self.first, count=taken), rest
+
+    def common(self, other: "PieceRun") -> "PieceRun | None":
+        """The pieces that are in both, None where there are none."""
+        first = max(self.first, other.first)
+        count = min(self.first + self.count, other.first + other.count) - first
+        if self.tensor.name != other.tensor.name or count <= 0:
+            return None
+        return PieceRun(tensor=self.tensor, first=first, count=count)
+
+    def part_of(self, other: "PieceRun", content: memoryview) -> memoryview:
+        """Its bytes in those of another run that has all its pieces."""
+        return content[self.start - other.start : self.stop - other.start]
+
     def wrong_piece(self, content: memoryview) -> int | None:
         """The first piece whose bytes in `content`, those of the whole run, do not have its hash. None where all do."""
         for index in range(self.count):

@@ -70,7 +70,9 @@ class StorePieces:
         return [(run, request.part_of(run, content)) for run in request.runs]
 
     def _fetch(self, request: Request) -> memoryview:
-        content = self._store.read_range(self._base_uri + request.file, request.start, request.stop - request.start)
+        etag = self.index.files[request.file].etag
+        uri, size = self._base_uri + request.file, request.stop - request.start
+        content = self._store.read_range(uri, request.start, size, etag=etag)
         with self._lock:
             self._bytes_read += len(content)
         return memoryview(content)

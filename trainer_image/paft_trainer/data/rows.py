@@ -8,7 +8,7 @@ from typing import Any
 from paft_api.digests import data_digest
 from paft_api.layout import index_uri
 from paft_api.spec.data import DataFormat, DataSource
-from paft_trainer.base.index import listing_digest
+from paft_trainer.base.identity import listing_digest
 from paft_trainer.data.row_checks import check_alike, check_messages, shown, shown_keys
 from paft_trainer.errors import DataInvalid
 from paft_trainer.storage import ObjectInfo, ObjectMissing, ObjectStore

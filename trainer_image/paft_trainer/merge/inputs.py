@@ -8,7 +8,8 @@ from typing import Any
 
 from paft_api.run_spec import MergeRun, RunSpec
 from paft_trainer.adapters import Adapter, read_adapter, require_base
-from paft_trainer.base.index import index_base, listing_digest
+from paft_trainer.base.identity import listing_digest
+from paft_trainer.base.index import index_base
 from paft_trainer.checkpoint_files import CheckpointFiles, find_checkpoint_files, require_index
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid
 from paft_trainer.merge.arithmetic import DTYPES

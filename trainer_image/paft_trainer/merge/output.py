@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from paft_api.layout import ADAPTER_MANIFEST_FILE, CLAIM_FILE, MERGE_MANIFEST_FILE
+from paft_api.layout import ADAPTER_MANIFEST_FILE, CLAIM_FILE, MERGE_MANIFEST_FILE, SHARD_RECORD_PREFIX
 from paft_api.spec.base import BaseSpec
 from paft_trainer.checkpoint_files import INDEX_FILE
 from paft_trainer.merge.inputs import CONFIGURATION_FILE
@@ -19,9 +19,6 @@ from paft_trainer.storage import ObjectStore
 
 CHAT_TEMPLATE_FILE = "chat_template.jinja"
 COPY_BYTES = 16 * 1024 * 1024
-SHARD_RECORDS = ".paft-shard-"
-"""Names of the files with what is known of shards that are written, until the manifest says
-that all of them are."""
 INTERFERENCE_FILE = "merge_interference.json"
 
 _WRITTEN_BY_US = {CLAIM_FILE, MERGE_MANIFEST_FILE, ADAPTER_MANIFEST_FILE, CONFIGURATION_FILE, "README.md"}
@@ -41,7 +38,7 @@ class OutputFolder:
 
     def find_shards(self, recipe_digest: str) -> None:
         """Take up shards that an interrupted run of the same recipe has written; each is read and compared."""
-        for info in list(self._store.list(self.uri + SHARD_RECORDS)):
+        for info in list(self._store.list(self.uri + SHARD_RECORD_PREFIX)):
             # A record that is none is as good as none: its shard is written again.
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 self._find_shard(json.loads(self._store.read(info.uri)), recipe_digest)
@@ -82,11 +79,11 @@ class OutputFolder:
             "baseHashes": dict(base_hashes),
             "figures": [one.to_record() for one in figures.values()],
         }
-        self._store.put(f"{self.uri}{SHARD_RECORDS}{name}.json", json.dumps(record, sort_keys=True).encode())
+        self._store.put(f"{self.uri}{SHARD_RECORD_PREFIX}{name}.json", json.dumps(record, sort_keys=True).encode())
 
     def forget_shard_records(self) -> None:
         """To be called after the manifest, which tells the same."""
-        for info in list(self._store.list(self.uri + SHARD_RECORDS)):
+        for info in list(self._store.list(self.uri + SHARD_RECORD_PREFIX)):
             self._store.delete(info.uri)
 
     def write_interference(self, report: Mapping[str, Any]) -> None:

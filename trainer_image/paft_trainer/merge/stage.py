@@ -8,6 +8,8 @@ from paft_api.layout import candidate_folder
 from paft_api.report import Activity, FinishedArtifact, MergeCandidateResult, MergeResult
 from paft_api.run_spec import RunSpec
 from paft_api.spec.merge import MergeCandidate, MergeOptions
+from paft_trainer.keeping.marked_attempt import best_effort
+from paft_trainer.keeping.merge_attempts import clean_up_after, marked_merge_attempt
 from paft_trainer.merge.available_arithmetic import available_arithmetic
 from paft_trainer.merge.forms import FORMS
 from paft_trainer.merge.freed_memory import keep_freed_memory
@@ -16,9 +18,11 @@ from paft_trainer.merge.merge_task import MergeTask, PlannedMerge
 from paft_trainer.merge.output import OutputFolder
 from paft_trainer.merge.recipe import claim_output, make_recipe
 from paft_trainer.merge.saved_tensors import replacements
+from paft_trainer.merge.streamed_names import streamed_names
 from paft_trainer.merge.warm_up import begin_warm_up
 from paft_trainer.peak_memory import peak_memory_bytes
-from paft_trainer.storage import open_store
+from paft_trainer.stage_store import open_stage_store
+from paft_trainer.storage import ObjectMissing, UploadMissing
 
 if TYPE_CHECKING:
     from paft_trainer.reporting import Reporter
@@ -31,7 +35,7 @@ def run(run_spec: RunSpec, reporter: "Reporter") -> MergeResult:
     assert run_spec.merge is not None
     started = time.monotonic()
     keep_freed_memory()
-    store = open_store(run_spec.storage, on_wait=lambda message: print(message, flush=True))
+    store = open_stage_store(run_spec, reporter)
     reporter.update(activity=Activity.CHECKING)
     begin_warm_up((run_spec.merge.spec, *run_spec.merge.spec.candidates), available_arithmetic())
     inputs = read_inputs(store, run_spec, run_spec.merge)
@@ -39,7 +43,8 @@ def run(run_spec: RunSpec, reporter: "Reporter") -> MergeResult:
     planned = [_plan(task, options) for options in (run_spec.merge.spec, *run_spec.merge.spec.candidates)]
     missing = [one for one in planned if one.finished is None]
     if missing:
-        FORMS[run_spec.merge.spec.output.form](task, missing)
+        _write(task, missing)
+    best_effort("what attempts at this merge left", lambda: clean_up_after(store, task.merge.spec.output.uri))
     return _result(planned, seconds=time.monotonic() - started)
 
 
@@ -67,6 +72,20 @@ def _plan(task: MergeTask, options: MergeOptions) -> PlannedMerge:
         adopted=finished is not None,
         warnings=warnings,
     )
+
+
+def _write(task: MergeTask, missing: Sequence[PlannedMerge]) -> None:
+    """Fill the claimed folders. Where somebody else did so meanwhile, uploads of ours may be gone, and not missed."""
+    output, identity = task.merge.spec.output, task.run_spec.identity
+    with marked_merge_attempt(task.store, task.run_spec.storage, output.uri, identity, writes=streamed_names(task)):
+        try:
+            FORMS[output.form](task, missing)
+        except (UploadMissing, ObjectMissing):
+            for one in missing:
+                one.finished = one.output.find_manifest()
+                one.adopted = True
+            if any(one.finished is None for one in missing):
+                raise
 
 
 def _result(planned: Sequence[PlannedMerge], *, seconds: float) -> MergeResult:

@@ -9,17 +9,20 @@ from paft_api.report import Activity, ArmPreparation, FinishedArtifact, PrepareR
 from paft_api.run_spec import RunSpec
 from paft_api.spec.arm import ArmSpec
 from paft_api.stages import StageName
-from paft_trainer.base.index import BaseIndex, index_base
+from paft_trainer.base.index import index_base
+from paft_trainer.base.kept_index import BaseIndex
 from paft_trainer.checkpoint_files import find_checkpoint_files
 from paft_trainer.data.rows import digest_sources
 from paft_trainer.data.schedule import total_steps
 from paft_trainer.prepare.arm_checks import check_arm, stage_digest
 from paft_trainer.prepare.base_model_checks import BaseForChecks, open_base_for_checks
 from paft_trainer.prepare.findings import Findings
+from paft_trainer.prepare.indexing_progress import IndexingProgress
 from paft_trainer.prepare.output_checks import check_output
 from paft_trainer.prepare.storage_checks import check_artifact_rights
 from paft_trainer.published_adapters import find_published_adapter
-from paft_trainer.storage import ObjectStore, open_store
+from paft_trainer.stage_store import open_stage_store
+from paft_trainer.storage import ObjectStore
 
 if TYPE_CHECKING:
     from paft_trainer.reporting import Reporter
@@ -29,7 +32,7 @@ def run(run_spec: RunSpec, reporter: "Reporter") -> PrepareResult:
     """Check everything and work out the digests. Raises PreparationFailed with all findings."""
     assert run_spec.prepare is not None
     reporter.update(activity=Activity.CHECKING)
-    store = open_store(run_spec.storage, on_wait=lambda message: print(message, flush=True))
+    store = open_stage_store(run_spec, reporter)
     findings = Findings()
     writable = False
     with findings.of("spec.storage.artifactsUri"):
@@ -39,7 +42,7 @@ def run(run_spec: RunSpec, reporter: "Reporter") -> PrepareResult:
     sft = check_arm(store, findings, StageName.SFT, run_spec.prepare.sft, base)
     preference = check_arm(store, findings, StageName.PREFERENCE, run_spec.prepare.preference, base)
     # Digests are kept under artifactsUri, so that large files are read once.
-    result = _digests(store, findings, run_spec, sft, preference) if writable else None
+    result = _digests(store, findings, run_spec, sft, preference, IndexingProgress(reporter)) if writable else None
     with findings.of("spec.merge.output.uri"):
         check_output(store, run_spec.prepare.merge, run_spec.storage, result, chat_template=run_spec.base.chat_template)
     findings.raise_if_any()
@@ -58,13 +61,25 @@ def _open_base(store: ObjectStore, findings: Findings, run_spec: RunSpec) -> Bas
 
 
 def _digests(
-    store: ObjectStore, findings: Findings, run_spec: RunSpec, sft_rows: int | None, preference_rows: int | None
+    store: ObjectStore,
+    findings: Findings,
+    run_spec: RunSpec,
+    sft_rows: int | None,
+    preference_rows: int | None,
+    progress: IndexingProgress,
 ) -> PrepareResult | None:
     """What is known of the work once everything could be read; None where something could not."""
     assert run_spec.prepare is not None
     index: BaseIndex | None = None
     with findings.of("spec.base.uri"):
-        index = index_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri)
+        index = index_base(
+            store,
+            run_spec.base.uri,
+            run_spec.storage.artifacts_uri,
+            on_bytes=progress.advance,
+            on_size=progress.begin,
+        )
+        progress.end()
     if index is None or sft_rows is None or preference_rows is None:
         return None
     arms = {

@@ -4,12 +4,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from paft_api.layout import candidate_folder
+from paft_api.layout import SHARD_RECORD_PREFIX, candidate_folder
 from paft_api.rehearsal import FolderState
 from paft_api.run_spec import MergeRun, RunSpec
 from paft_api.spec.merge import MergeCandidate, MergeOptions
 from paft_trainer.merge.inputs import MergeInputs
-from paft_trainer.merge.output import SHARD_RECORDS, OutputFolder
+from paft_trainer.merge.output import OutputFolder
 from paft_trainer.merge.recipe import is_claimed, make_recipe
 from paft_trainer.merge.saved_tensors import Replacement, replacements
 from paft_trainer.merge.shards import Shard
@@ -69,7 +69,7 @@ def _plan(
 def _held_shards(store: ObjectStore, uri: str, recipe_digest: str) -> dict[str, int]:
     """What their records say, where the files have these sizes."""
     sizes = {info.uri.removeprefix(uri): info.size for info in store.list(uri)}
-    records = [json.loads(store.read(uri + name)) for name in sizes if name.startswith(SHARD_RECORDS)]
+    records = [json.loads(store.read(uri + name)) for name in sizes if name.startswith(SHARD_RECORD_PREFIX)]
     return {
         record["name"]: record["size"]
         for record in records

@@ -20,7 +20,7 @@ from paft_trainer.peak_memory import peak_memory_bytes
 from paft_trainer.rehearsal.folders import PlannedFolder, plan_folders
 from paft_trainer.rehearsal.sample import Measured, measure
 from paft_trainer.rehearsal.sizes import Sizes, sizes_of
-from paft_trainer.storage import ObjectStore, open_store
+from paft_trainer.storage import ObjectStore, open_run_store
 
 
 def rehearse(run_spec: RunSpec, *, tell: Callable[[str], None]) -> Rehearsal:
@@ -30,7 +30,7 @@ def rehearse(run_spec: RunSpec, *, tell: Callable[[str], None]) -> Rehearsal:
     """
     merge = run_spec.merge
     assert merge is not None
-    store = open_store(run_spec.storage, on_wait=tell)
+    store = open_run_store(run_spec, on_wait=tell)
     inputs, is_base_known = _inputs(store, run_spec, merge)
     folders = plan_folders(store, run_spec, merge, inputs)
     sizes = sizes_of(store, run_spec, merge, inputs, folders)

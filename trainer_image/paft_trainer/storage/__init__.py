@@ -8,9 +8,10 @@ from paft_trainer.storage.errors import (
     StorageAuth,
     StorageError,
     StorageUnavailable,
+    UploadMissing,
 )
 from paft_trainer.storage.object_store import ObjectInfo, ObjectStore, ObjectWriter, UnfinishedUpload
-from paft_trainer.storage.open_store import open_store
+from paft_trainer.storage.open_store import open_run_store, open_store
 
 __all__ = [
     "ObjectChanged",
@@ -24,5 +25,7 @@ __all__ = [
     "StorageError",
     "StorageUnavailable",
     "UnfinishedUpload",
+    "UploadMissing",
+    "open_run_store",
     "open_store",
 ]

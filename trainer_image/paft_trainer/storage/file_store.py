@@ -108,12 +108,15 @@ class FileStore:
 
     def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
         """Temporary files in the folders whose URI begins with `prefix`."""
+        given = prefix.rpartition("/")[0]
         with _explained(prefix):
-            found = sorted(_partial_files_below(path_of(prefix.rpartition("/")[0])))
-        wanted = uri_of(path_of(prefix))
+            found = sorted(_partial_files_below(path_of(given)))
+        wanted, escaped = uri_of(path_of(prefix)), uri_of(path_of(given))
         for path, written_at in found:
             if uri_of(path.parent).startswith(wanted):
-                yield UnfinishedUpload(uri=uri_of(path), upload_id=path.name, started_at=written_at)
+                # As in `list`: what is found begins as the prefix does.
+                uri = given + uri_of(path).removeprefix(escaped)
+                yield UnfinishedUpload(uri=uri, upload_id=path.name, started_at=written_at)
 
     def abort_upload(self, upload: UnfinishedUpload) -> None:
         """Remove a temporary file."""

@@ -1,16 +1,19 @@
-"""A streamed write to S3: one PUT for what fits into a part, else a multipart upload, part after part."""
+"""A streamed write to S3: one PUT for what fits into a part, else a multipart upload of several parts at once."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, wait
 from typing import Any
 
 from paft_trainer.storage.errors import ObjectMissing, UploadMissing
+from paft_trainer.storage.part_buffers import PartBuffers
+from paft_trainer.storage.s3_calls import S3Calls
+from paft_trainer.storage.sent_body import SentBody, digest_header
 
 MAXIMUM_PARTS = 10_000
 PARTS_BEFORE_GROWTH = 1_000
 """After this many parts the part size doubles, so that 10,000 of them hold 5 TB from 8 MiB on."""
-
-Call = Callable[[Callable[[Any], Any]], Any]
 
 
 def part_bytes(number: int, *, first: int) -> int:
@@ -28,69 +31,119 @@ def multipart_etag(etags: Sequence[str]) -> str | None:
 
 
 class MultipartWriter:
-    """Buffers one part at a time. `call` runs an operation on the client with retries, `call_once` without."""
+    """Fills one part while those before it are sent. For one thread."""
 
-    def __init__(self, call: Call, call_once: Call, address: dict[str, str], *, first_part_bytes: int) -> None:
-        self._call = call
-        self._call_once = call_once
+    def __init__(
+        self, calls: S3Calls, buffers: PartBuffers, uri: str, address: dict[str, str], *, first_part_bytes: int
+    ) -> None:
+        self._calls = calls
+        self._buffers = buffers
+        self._uri = uri
         self._address = address
         self._first_part_bytes = first_part_bytes
-        self._buffer = bytearray()
+        self._buffer: bytearray | None = None
+        self._filled = 0
         self._upload_id: str | None = None
-        self._parts: list[dict[str, Any]] = []
+        self._parts: list[Future[dict[str, Any]]] = []
+        self._is_given_up = threading.Event()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append bytes; uploads each part as it fills."""
+        """Append bytes; raises what went wrong with earlier parts."""
         view = memoryview(data).cast("B")
         while len(view):
-            wanted = part_bytes(len(self._parts) + 1, first=self._first_part_bytes)
-            taken = view[: wanted - len(self._buffer)]
-            self._buffer += taken
+            if self._buffer is None:
+                self._buffer = self._buffers.take(self._next_part_bytes())
+            taken = view[: len(self._buffer) - self._filled]
+            self._buffer[self._filled : self._filled + len(taken)] = taken
+            self._filled += len(taken)
             view = view[len(taken) :]
-            if len(self._buffer) == wanted:
-                self._upload_part()
+            if self._filled == len(self._buffer):
+                self._send_part()
 
     def complete(self) -> None:
         """Make the object visible."""
         if self._upload_id is None:
-            body = bytes(self._buffer)
-            self._call(lambda client: client.put_object(**self._address, Body=body))
+            self._put()
             return
-        if self._buffer:
-            self._upload_part()
-        upload = {"Parts": self._parts}
+        if self._filled:
+            self._send_part()
+        parts = [part.result() for part in self._parts]
         try:
-            self._call(
+            self._calls.run(
+                self._uri,
                 lambda client: client.complete_multipart_upload(
-                    **self._address, UploadId=self._upload_id, MultipartUpload=upload
-                )
+                    **self._address, UploadId=self._upload_id, MultipartUpload={"Parts": parts}
+                ),
             )
         except UploadMissing:
             # An earlier try may have been applied and its answer lost: some stores then forget the upload at once.
-            if not self._was_completed():
+            if not self._was_completed(parts):
                 raise
 
     def abort(self) -> None:
         """Drop what was uploaded; tried once, because it only tidies up and its caller has an error to tell."""
+        self._is_given_up.set()
+        self._drop_buffer()
+        # A part that arrives after the end of its upload would stay for ever.
+        wait(self._parts)
         if self._upload_id is not None:
-            self._call_once(lambda client: client.abort_multipart_upload(**self._address, UploadId=self._upload_id))
+            self._calls.once(
+                self._uri, lambda client: client.abort_multipart_upload(**self._address, UploadId=self._upload_id)
+            )
 
-    def _was_completed(self) -> bool:
+    def _put(self) -> None:
+        view = memoryview(self._buffer or b"")[: self._filled]
+        digest = digest_header(view, self._calls.connection.checksums)
+        self._calls.run(self._uri, lambda client: client.put_object(**self._address, Body=SentBody(view), **digest))
+        self._drop_buffer()
+
+    def _was_completed(self, parts: Sequence[dict[str, Any]]) -> bool:
         try:
-            answer = self._call(lambda client: client.head_object(**self._address))
+            answer = self._calls.run(self._uri, lambda client: client.head_object(**self._address))
         except ObjectMissing:
             return False
-        return answer["ETag"] == multipart_etag([part["ETag"] for part in self._parts])
+        return answer["ETag"] == multipart_etag([part["ETag"] for part in parts])
 
-    def _upload_part(self) -> None:
+    def _next_part_bytes(self) -> int:
+        return part_bytes(len(self._parts) + 1, first=self._first_part_bytes)
+
+    def _send_part(self) -> None:
+        self._raise_of_parts()
         if self._upload_id is None:
-            answer = self._call(lambda client: client.create_multipart_upload(**self._address))
-            self._upload_id = answer["UploadId"]
-        number = len(self._parts) + 1
+            self._upload_id = self._create_upload()
+        number, size = len(self._parts) + 1, self._filled
         assert number <= MAXIMUM_PARTS
-        body = bytes(self._buffer)
-        answer = self._call(
-            lambda client: client.upload_part(**self._address, UploadId=self._upload_id, PartNumber=number, Body=body)
-        )
-        self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
-        self._buffer.clear()
+        assert self._buffer is not None
+        buffer, self._buffer, self._filled = self._buffer, None, 0
+        self._parts.append(self._buffers.submit(lambda: self._upload(number, buffer, size), size))
+
+    def _raise_of_parts(self) -> None:
+        for part in self._parts:
+            if part.done():
+                part.result()
+
+    def _create_upload(self) -> str:
+        algorithm = {"ChecksumAlgorithm": "CRC32"} if self._calls.connection.checksums == "when_supported" else {}
+        answer = self._calls.run(self._uri, lambda client: client.create_multipart_upload(**self._address, **algorithm))
+        upload_id: str = answer["UploadId"]
+        return upload_id
+
+    def _upload(self, number: int, buffer: bytearray, size: int) -> dict[str, Any]:
+        """One part, from a thread of the buffers; answers what completing the upload must tell of it."""
+        with memoryview(buffer) as whole, whole[:size] as view:
+            digest = digest_header(view, self._calls.connection.checksums)
+            answer = self._calls.run(
+                self._uri,
+                lambda client: client.upload_part(
+                    **self._address, UploadId=self._upload_id, PartNumber=number, Body=SentBody(view), **digest
+                ),
+                given_up=self._is_given_up.is_set,
+            )
+        self._buffers.give_back(buffer)
+        told = {name: value for name, value in digest.items() if name.startswith("Checksum")}
+        return {"PartNumber": number, "ETag": answer["ETag"], **told}
+
+    def _drop_buffer(self) -> None:
+        if self._buffer is not None:
+            self._buffers.give_back(self._buffer)
+            self._buffer, self._filled = None, 0

@@ -1,68 +1,65 @@
-"""One store for all addresses of a job: `s3://` through boto3, `file://` on this machine."""
+"""One store for all addresses of a stage: `file://` on this machine, `s3://` by what the job says of each source."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
 
+from paft_api.run_spec import RunSpec
+from paft_api.spec.base import BaseSpec
+from paft_api.spec.data import DataSource
 from paft_api.spec.storage import StorageSpec
-from paft_trainer.errors import ConfigInvalid
+from paft_trainer.storage.dispatching_store import DispatchingStore, Route
 from paft_trainer.storage.file_store import FileStore
-from paft_trainer.storage.object_store import ObjectInfo, ObjectStore, ObjectWriter, UnfinishedUpload
+from paft_trainer.storage.object_store import ObjectStore
 from paft_trainer.storage.retries import RetryPolicy
 from paft_trainer.storage.s3_connection import S3Connection
 from paft_trainer.storage.s3_store import S3Store
+from paft_trainer.storage.source_connections import Credentials, source_connection, storage_connection
 
 
-def open_store(storage: StorageSpec, *, on_wait: Callable[[str], None] = lambda message: None) -> ObjectStore:
-    """The store of a job. `on_wait` hears what is waited for whenever a call is tried again."""
-    retries = RetryPolicy(window_seconds=storage.retry_window, on_wait=on_wait)
-    connection = S3Connection(endpoint=storage.endpoint, region=storage.region)
-    return DispatchingStore({"file": FileStore(), "s3": S3Store(connection, retries=retries)})
+def open_store(
+    storage: StorageSpec,
+    *,
+    sources: Mapping[str, BaseSpec | DataSource] | None = None,
+    folders: Sequence[str] = (),
+    credentials: Credentials | None = None,
+    on_wait: Callable[[str], None] = lambda message: None,
+    on_recovered: Callable[[], None] = lambda: None,
+) -> ObjectStore:
+    """A store that reaches each of `sources` (by its place in the job file) in its own way, and all else as storage.
+
+    `folders`: others that are reached as storage although they may lie in a source. `on_wait` hears what is waited for
+    whenever a call is tried again, `on_recovered` when no call waits any more; both from any thread. Raises
+    ConfigInvalid where this machine has no credentials of a name that a source asks for.
+    """
+    retries = RetryPolicy(window_seconds=storage.retry_window, on_wait=on_wait, on_recovered=on_recovered)
+    credentials = credentials if credentials is not None else Credentials(())
+    stores: dict[S3Connection, ObjectStore] = {}
+
+    def reached(connection: S3Connection) -> ObjectStore:
+        if connection not in stores:
+            stores[connection] = S3Store(connection, retries=retries)
+        return stores[connection]
+
+    default = storage_connection(storage, credentials)
+    routes = [Route(uri, reached(default)) for uri in (storage.artifacts_uri, *folders)]
+    for place, source in (sources or {}).items():
+        connection = source_connection(place, source, storage, credentials)
+        routes.append(Route(source.uri, reached(connection)))
+    return DispatchingStore({"file": FileStore(), "s3": reached(default)}, routes)
 
 
-class DispatchingStore:
-    """Hands every call to the store of the URI's scheme."""
-
-    def __init__(self, stores: dict[str, ObjectStore]) -> None:
-        self._stores = stores
-
-    def head(self, uri: str) -> ObjectInfo | None:
-        """See ObjectStore."""
-        return self._of(uri).head(uri)
-
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """See ObjectStore."""
-        return self._of(prefix).list(prefix)
-
-    def read(self, uri: str) -> bytes:
-        """See ObjectStore."""
-        return self._of(uri).read(uri)
-
-    def read_range(self, uri: str, start: int, size: int, *, etag: str | None = None) -> bytes:
-        """See ObjectStore."""
-        return self._of(uri).read_range(uri, start, size, etag=etag)
-
-    def put(self, uri: str, data: bytes, *, only_if_absent: bool = False) -> None:
-        """See ObjectStore."""
-        self._of(uri).put(uri, data, only_if_absent=only_if_absent)
-
-    def open_writer(self, uri: str) -> AbstractContextManager[ObjectWriter]:
-        """See ObjectStore."""
-        return self._of(uri).open_writer(uri)
-
-    def delete(self, uri: str) -> None:
-        """See ObjectStore."""
-        self._of(uri).delete(uri)
-
-    def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
-        """See ObjectStore."""
-        return self._of(prefix).unfinished_uploads(prefix)
-
-    def abort_upload(self, upload: UnfinishedUpload) -> None:
-        """See ObjectStore."""
-        self._of(upload.uri).abort_upload(upload)
-
-    def _of(self, uri: str) -> ObjectStore:
-        scheme = uri.partition("://")[0]
-        if scheme not in self._stores:
-            raise ConfigInvalid(f"{uri}: no object store for this address", remedy="Use s3:// or file://.")
-        return self._stores[scheme]
+def open_run_store(
+    run_spec: RunSpec,
+    *,
+    on_wait: Callable[[str], None] = lambda message: None,
+    on_recovered: Callable[[], None] = lambda: None,
+) -> ObjectStore:
+    """The store of one attempt. See `open_store`."""
+    merge = run_spec.merge.spec if run_spec.merge is not None else run_spec.prepare and run_spec.prepare.merge
+    return open_store(
+        run_spec.storage,
+        sources=run_spec.sources,
+        folders=(merge.output.uri,) if merge is not None else (),
+        credentials=Credentials(run_spec.credentials),
+        on_wait=on_wait,
+        on_recovered=on_recovered,
+    )

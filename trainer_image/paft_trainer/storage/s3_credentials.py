@@ -17,11 +17,16 @@ from paft_trainer.storage.s3_connection import S3Connection
 ACCESS_KEY_FILE = "AWS_ACCESS_KEY_ID"
 SECRET_KEY_FILE = "AWS_SECRET_ACCESS_KEY"
 SESSION_TOKEN_FILE = "AWS_SESSION_TOKEN"
+DEFAULT_REGION = "us-east-1"
+METADATA_TRIES = 2
 
 
 def open_session(connection: S3Connection) -> boto3.session.Session:
     """A new session, which looks for credentials when a request is signed. Raises botocore's ProfileNotFound."""
     core = botocore.session.Session(profile=connection.profile)
+    # Web identities are exchanged for credentials in a region, too, and not every pod is told one.
+    core.set_config_variable("region", connection.region or core.get_config_variable("region") or DEFAULT_REGION)
+    core.set_config_variable("metadata_service_num_attempts", METADATA_TRIES)
     if connection.credentials_directory is not None:
         provider = MountedSecretProvider(connection.credentials_directory)
         core.register_component("credential_provider", CredentialResolver([provider]))

@@ -1,16 +1,15 @@
-"""`s3://` addresses through boto3: credentials, control operations and transfers.
+"""`s3://` addresses through boto3, in parts that several connections carry at once.
 
 boto3's own retries are off; `RetryPolicy` does them, so that one window holds for everything and waiting can be seen.
 """
 
 import contextlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
-import botocore.exceptions
-
+from paft_trainer.storage.answers import Content, read_answer
 from paft_trainer.storage.errors import (
     ObjectChanged,
     ObjectMissing,
@@ -21,32 +20,42 @@ from paft_trainer.storage.errors import (
 )
 from paft_trainer.storage.multipart_writer import MultipartWriter
 from paft_trainer.storage.object_store import ObjectInfo, ObjectWriter, UnfinishedUpload
+from paft_trainer.storage.part_buffers import PartBuffers
 from paft_trainer.storage.retries import RetryPolicy, TemporaryFault
-from paft_trainer.storage.s3_client import open_client
+from paft_trainer.storage.s3_calls import S3Calls
 from paft_trainer.storage.s3_connection import S3Connection
-from paft_trainer.storage.s3_errors import translated
+from paft_trainer.storage.sent_body import SentBody, digest_header
+from paft_trainer.storage.stalls import Patience
 
-Result = TypeVar("Result")
-
-SILENCE_SECONDS = 60.0
 FIRST_PART_BYTES = 8 * 1024 * 1024
 """Size of the first parts of a streamed write; what fits into one part is one PUT."""
+
+RANGE_BYTES = 8 * 1024 * 1024
+"""Of one GET; more than that is read by several at once."""
+
+RANGES_AT_ONCE = 8
 
 
 class S3Store:
     """Objects of an S3-compatible server. `part_bytes`: size of the first parts of streamed writes."""
 
-    def __init__(self, connection: S3Connection, *, retries: RetryPolicy, part_bytes: int = FIRST_PART_BYTES) -> None:
-        self._connection = connection
-        self._retries = retries
+    def __init__(
+        self,
+        connection: S3Connection,
+        *,
+        retries: RetryPolicy,
+        part_bytes: int = FIRST_PART_BYTES,
+        patience: Patience | None = None,
+    ) -> None:
+        self._calls = S3Calls(connection, retries=retries, patience=patience or Patience())
+        self._buffers = PartBuffers()
+        self._ranges = ThreadPoolExecutor(RANGES_AT_ONCE, "paft-range")
         self._part_bytes = part_bytes
-        self._lock = threading.Lock()
-        self._client: Any = None
 
     def head(self, uri: str) -> ObjectInfo | None:
         """Size and ETag, or None."""
         try:
-            answer = self._call(uri, lambda client: client.head_object(**_address(uri)))
+            answer = self._calls.run(uri, lambda client: client.head_object(**_address(uri)))
         except ObjectMissing:
             return None
         return ObjectInfo(uri=uri, size=answer["ContentLength"], etag=answer["ETag"].strip('"'))
@@ -56,47 +65,34 @@ class S3Store:
         # Not every store lists in order of the keys: SeaweedFS goes folder by folder, so that a/x comes before a-b.
         yield from sorted(self._listed(prefix), key=lambda info: info.uri)
 
-    def _listed(self, prefix: str) -> Iterator[ObjectInfo]:
-        bucket, key = _split(prefix)
-        token: dict[str, str] = {}
-        while True:
-            page = self._page(prefix, bucket, key, token)
-            for entry in page.get("Contents", ()):
-                yield ObjectInfo(uri=f"s3://{bucket}/{entry['Key']}", size=entry["Size"], etag=entry["ETag"].strip('"'))
-            if not page["IsTruncated"]:
-                return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
-
     def read(self, uri: str) -> bytes:
         """The whole object."""
-        return self._call(uri, lambda client: _content(client.get_object(**_address(uri))))[1]
+        first = self._get(uri, at_most=RANGE_BYTES)
+        rest = self.read_range(uri, len(first.body), first.size - len(first.body), etag=first.etag)
+        return first.body + rest if rest else first.body
 
     def read_range(self, uri: str, start: int, size: int, *, etag: str | None = None) -> bytes:
-        """Part of an object."""
-        if size == 0:
-            return b""
-        options = {"Range": f"bytes={start}-{start + size - 1}"}
-        if etag is not None:
-            options["IfMatch"] = f'"{etag}"'
-        try:
-            found, content = self._call(uri, lambda client: _content(client.get_object(**_address(uri), **options)))
-        except PreconditionFailed as error:
-            raise self._changed(uri, etag) from error
-        # Not every store knows the condition.
-        if etag is not None and found != etag:
-            raise ObjectChanged.of(uri, before=etag, now=found)
-        if len(content) != size:
-            raise StorageUnavailable(
-                f"{uri}: bytes {start} to {start + size} asked for, but {len(content)} came",
-                remedy="The object is truncated; write it again.",
-            )
-        return content
+        """Part of an object, by several requests at once where it is large."""
+        if size <= RANGE_BYTES:
+            return self._read_one_range(uri, start, size, etag)
+        if etag is None:
+            etag = self._etag_of(uri)
+        end = start + size
+
+        def read_one(offset: int) -> bytes:
+            return self._read_one_range(uri, offset, min(RANGE_BYTES, end - offset), etag)
+
+        return b"".join(self._ranges.map(read_one, range(start, end, RANGE_BYTES)))
 
     def put(self, uri: str, data: bytes, *, only_if_absent: bool = False) -> None:
         """Write an object at once."""
-        condition = {"IfNoneMatch": "*"} if only_if_absent else {}
+        options = digest_header(memoryview(data), self._calls.connection.checksums)
+        if only_if_absent:
+            options["IfNoneMatch"] = "*"
         try:
-            self._call(uri, lambda client: client.put_object(**_address(uri), Body=data, **condition))
+            self._calls.run(
+                uri, lambda client: client.put_object(**_address(uri), Body=SentBody(memoryview(data)), **options)
+            )
         except PreconditionFailed:
             # An earlier try may have been applied and its answer lost: then what is there is ours.
             if self.read(uri) != data:
@@ -105,12 +101,7 @@ class S3Store:
     @contextmanager
     def open_writer(self, uri: str) -> Iterator[ObjectWriter]:
         """A streamed write."""
-        writer = MultipartWriter(
-            lambda operation: self._call(uri, operation),
-            lambda operation: self._try(uri, operation),
-            _address(uri),
-            first_part_bytes=self._part_bytes,
-        )
+        writer = MultipartWriter(self._calls, self._buffers, uri, _address(uri), first_part_bytes=self._part_bytes)
         try:
             yield writer
             writer.complete()
@@ -122,7 +113,7 @@ class S3Store:
 
     def delete(self, uri: str) -> None:
         """Remove an object."""
-        self._call(uri, lambda client: client.delete_object(**_address(uri)))
+        self._calls.run(uri, lambda client: client.delete_object(**_address(uri)))
 
     def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
         """Multipart uploads that were neither completed nor aborted."""
@@ -141,50 +132,68 @@ class S3Store:
     def abort_upload(self, upload: UnfinishedUpload) -> None:
         """Drop an upload's parts."""
         with contextlib.suppress(UploadMissing):
-            self._call(
+            self._calls.run(
                 upload.uri,
                 lambda client: client.abort_multipart_upload(**_address(upload.uri), UploadId=upload.upload_id),
             )
 
-    def _changed(self, uri: str, etag: str | None) -> ObjectChanged:
-        now = self.head(uri)
-        return ObjectChanged.of(uri, before=str(etag), now=None if now is None else now.etag)
+    def _get(self, uri: str, *, at_most: int | None = None, **options: str) -> Content:
+        if self._calls.connection.checksums == "when_supported":
+            options["ChecksumMode"] = "ENABLED"
+        return self._calls.run(
+            uri,
+            lambda client: read_answer(
+                client.get_object(**_address(uri), **options), self._calls.stalls, at_most=at_most
+            ),
+        )
 
-    def _uploads_page(self, prefix: str, bucket: str, key: str, markers: dict[str, str]) -> Any:
-        return self._call(prefix, lambda client: client.list_multipart_uploads(Bucket=bucket, Prefix=key, **markers))
+    def _read_one_range(self, uri: str, start: int, size: int, etag: str | None) -> bytes:
+        if size == 0:
+            return b""
+        condition = {} if etag is None else {"IfMatch": f'"{etag}"'}
+        try:
+            content = self._get(uri, Range=f"bytes={start}-{start + size - 1}", **condition)
+        except PreconditionFailed as error:
+            raise ObjectChanged.of(uri, before=str(etag), now=self._etag_now(uri)) from error
+        # Not every store knows the condition.
+        if etag is not None and content.etag != etag:
+            raise ObjectChanged.of(uri, before=etag, now=content.etag)
+        if len(content.body) != size:
+            raise StorageUnavailable(
+                f"{uri}: bytes {start} to {start + size} asked for, but {len(content.body)} came",
+                remedy="The object is truncated; write it again.",
+            )
+        return content.body
+
+    def _etag_now(self, uri: str) -> str | None:
+        info = self.head(uri)
+        return None if info is None else info.etag
+
+    def _etag_of(self, uri: str) -> str:
+        """Of the object that several requests together shall read. Raises ObjectMissing."""
+        etag = self._etag_now(uri)
+        if etag is None:
+            raise ObjectMissing(f"{uri}: there is no such object", remedy="Check the address.")
+        return etag
+
+    def _listed(self, prefix: str) -> Iterator[ObjectInfo]:
+        bucket, key = _split(prefix)
+        token: dict[str, str] = {}
+        while True:
+            page = self._page(prefix, bucket, key, token)
+            for entry in page.get("Contents", ()):
+                yield ObjectInfo(uri=f"s3://{bucket}/{entry['Key']}", size=entry["Size"], etag=entry["ETag"].strip('"'))
+            if not page["IsTruncated"]:
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
 
     def _page(self, prefix: str, bucket: str, key: str, token: dict[str, str]) -> Any:
-        return self._call(prefix, lambda client: client.list_objects_v2(Bucket=bucket, Prefix=key, **token))
+        return self._calls.run(prefix, lambda client: client.list_objects_v2(Bucket=bucket, Prefix=key, **token))
 
-    def _call(self, uri: str, operation: Callable[[Any], Result]) -> Result:
-        endpoint = self._connection.endpoint
-        where = f"{uri} at {endpoint}" if endpoint is not None else uri
-        return self._retries.run(lambda: self._try(where, operation), what=where)
-
-    def _try(self, where: str, operation: Callable[[Any], Result]) -> Result:
-        try:
-            return operation(self._connected())
-        except (
-            botocore.exceptions.ClientError,
-            botocore.exceptions.HTTPClientError,
-            botocore.exceptions.BotoCoreError,
-            ConnectionError,
-        ) as error:
-            raise translated(where, error) from error
-
-    def _connected(self) -> Any:
-        with self._lock:
-            if self._client is None:
-                self._client = open_client(self._connection, silence_seconds=SILENCE_SECONDS)
-            return self._client
-
-
-def _content(answer: Any) -> tuple[str, bytes]:
-    """ETag and body."""
-    content: bytes = answer["Body"].read()
-    if len(content) != answer["ContentLength"]:
-        raise TemporaryFault(f"the answer ended after {len(content)} of {answer['ContentLength']} bytes")
-    return answer["ETag"].strip('"'), content
+    def _uploads_page(self, prefix: str, bucket: str, key: str, markers: dict[str, str]) -> Any:
+        return self._calls.run(
+            prefix, lambda client: client.list_multipart_uploads(Bucket=bucket, Prefix=key, **markers)
+        )
 
 
 def _split(uri: str) -> tuple[str, str]:

@@ -12,9 +12,9 @@ from peft import get_peft_model_state_dict
 from safetensors.torch import save as save_safetensors
 
 from paft_api.digests import file_set_digest
-from paft_api.layout import ADAPTER_MANIFEST_FILE
+from paft_api.layout import ADAPTER_MANIFEST_FILE, OWN_ADAPTER
 from paft_api.report import AdapterMetrics, AdapterResult
-from paft_trainer.published_adapters import FORMAT_VERSION, finish_publication
+from paft_trainer.published_adapters import FORMAT_VERSION, finish_publication, make_claim
 from paft_trainer.publishing import claim_folder
 from paft_trainer.training.arm_session import ArmSession
 
@@ -38,13 +38,13 @@ def encode_adapter(model: Any, weights: dict[str, torch.Tensor], *, base_uri: st
 
 def publish_adapter(session: ArmSession, files: dict[str, bytes], metrics: AdapterMetrics) -> AdapterResult:
     """Publish this attempt's adapter, or adopt the one that was published meanwhile. Raises ArtifactMismatch."""
-    own_folder = f"{session.attempt_folder}adapter/"
+    own_folder = session.attempt_folder + OWN_ADAPTER
     for name, content in files.items():
         with session.store.open_writer(own_folder + name) as writer:
             writer.write(content)
-    manifest = _manifest(session, files, metrics)
-    session.store.put(own_folder + ADAPTER_MANIFEST_FILE, json.dumps(manifest).encode())
-    claim = {"formatVersion": FORMAT_VERSION, "source": own_folder, "digest": manifest["digest"]}
+    manifest_bytes = json.dumps(_manifest(session, files, metrics)).encode()
+    session.store.put(own_folder + ADAPTER_MANIFEST_FILE, manifest_bytes)
+    claim = make_claim(own_folder, manifest_bytes)
     held = claim_folder(
         session.store,
         session.stage_folder,

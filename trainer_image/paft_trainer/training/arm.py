@@ -28,6 +28,7 @@ def train_arm(session: ArmSession, base_folder: Path, *, partitioned: bool) -> A
     _resume(session)
     trainer = _build(session, base_folder, partitioned=partitioned)
     weights = _train(session, trainer)
+    session.heartbeat.end()
     if session.stopped or weights is None:
         return None
     session.reporter.update(activity=Activity.PUBLISHING)

@@ -9,6 +9,7 @@ from paft_api.report import Sparsity
 from paft_api.run_spec import RunSpec, World
 from paft_api.spec.arm import ArmSpec
 from paft_api.stages import StageName
+from paft_trainer.heartbeats import Heartbeat
 from paft_trainer.reporting import Reporter
 from paft_trainer.storage import ObjectStore
 from paft_trainer.training.checkpoint import Checkpoint
@@ -80,6 +81,7 @@ class ArmSession:
     store: ObjectStore
     reporter: Reporter
     stop_signal: StopSignal
+    heartbeat: Heartbeat
     resumed: Checkpoint | None = None
     total_steps: int = 0
     history: TrainingHistory = field(default_factory=TrainingHistory)

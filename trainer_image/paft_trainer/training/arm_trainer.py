@@ -15,6 +15,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from paft_api.report import Activity
 from paft_trainer.errors import Collapsed, Diverged
+from paft_trainer.keeping.own_attempts import apply_retention
 from paft_trainer.training.adapter_factors import adapter_factors
 from paft_trainer.training.adapter_state import (
     AdapterStateAccess,
@@ -28,10 +29,7 @@ from paft_trainer.training.batching.steps import OptimizerStep, OptimizerSteps, 
 from paft_trainer.training.checkpoint import (
     Checkpoint,
     TrainerPosition,
-    delete_checkpoint,
-    list_checkpoints,
     save_checkpoint,
-    superseded,
 )
 from paft_trainer.training.random_state import capture_random_state, gather_random_states, restore_random_state
 from paft_trainer.training.sampling import EpochSampler
@@ -103,6 +101,10 @@ class ArmTrainerMixin:
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a consolidated checkpoint; rank 0 does the writing, all ranks wait for it."""
+        with self.session.heartbeat.resting(self.session.run_spec.storage.retry_window):
+            self._save()
+
+    def _save(self) -> None:
         session = self.session
         session.reporter.update(activity=Activity.SAVING)
         adapter = self.adapter_access.read()
@@ -126,10 +128,9 @@ class ArmTrainerMixin:
         session.reporter.update(activity=Activity.TRAINING, checkpoint_step=self.state.global_step)
 
     def _apply_retention(self) -> None:
-        keep = self.session.arm.training.keep
-        saved = list_checkpoints(self.session.store, self.session.attempt_folder)
-        for checkpoint in superseded(saved, last=keep.last, best=keep.best):
-            delete_checkpoint(self.session.store, checkpoint)
+        session = self.session
+        keep = session.arm.training.keep
+        apply_retention(session.store, session.attempts_folder, session.run_spec.identity, keep)
 
     # Steps and reports -----------------------------------------------------------------------------------------------
 
@@ -142,9 +143,16 @@ class ArmTrainerMixin:
             self.accelerator.gradient_state._set_sync_gradients(inputs is step.passes[-1])
             self._step_tokens += token_count(inputs)
             loss += super().training_step(model, inputs, step.learnt_tokens)
+            self.session.heartbeat.beat(self.state.global_step)
         if not bool(torch.isfinite(loss)):
             raise Diverged(f"the loss at step {self.state.global_step + 1} is {float(loss)}")
         return loss
+
+    def prediction_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One batch of an evaluation."""
+        result = super().prediction_step(*args, **kwargs)
+        self.session.heartbeat.beat(self.state.global_step)
+        return result
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Pass a log entry on to the report."""

@@ -1,14 +1,18 @@
-"""The base model and its tokenizer, from a verified local folder."""
+"""The base model and its tokenizer."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from paft_api.spec.lora import LoraSpec
+from paft_trainer.base.local_base import read_local_base
+from paft_trainer.base.open_pieces import open_pieces
+from paft_trainer.base.whole_copy import whole_copy
 from paft_trainer.training.arm_session import ArmSession
+from paft_trainer.training.base_loading.load import load_model
 from paft_trainer.training.deepspeed_configuration import computes_in_bf16
 
 
@@ -21,9 +25,23 @@ def load_tokenizer(folder: Path, chat_template: str | None) -> PreTrainedTokeniz
 
 
 def load_base_model(session: ArmSession, folder: Path) -> Any:
-    """The base model. Under DeepSpeed it comes partitioned, because TRL's arguments exist before it does."""
-    dtype = torch.bfloat16 if computes_in_bf16(session.arm.training, session.world) else torch.float32
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True, trust_remote_code=False)
+    """The base model. Under DeepSpeed it comes partitioned, because TRL's arguments exist before it does. Collective.
+
+    `folder`: what the launcher handed on. Raises StageError.
+    """
+    run_spec = session.run_spec
+    base = read_local_base(run_spec.storage.artifacts_uri, folder)
+    pieces = open_pieces(session.store, run_spec, base.pieces)
+    return load_model(
+        base.folder,
+        pieces,
+        base_uri=run_spec.base.uri,
+        dtype=torch.bfloat16 if computes_in_bf16(session.arm.training, session.world) else torch.float32,
+        device=torch.device(session.world.device),
+        whole_copy=lambda: whole_copy(
+            session.store, run_spec.base.uri, base.index, pieces, Path(run_spec.cache_directory)
+        ),
+    )
 
 
 def lora_configuration(lora: LoraSpec) -> LoraConfig:

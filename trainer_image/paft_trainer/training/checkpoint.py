@@ -10,25 +10,30 @@ step-00000200/
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from pydantic import ValidationError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
 from paft_api.layout import CHECKPOINT_MANIFEST_FILE, checkpoint_folder
-from paft_api.model import Model
+from paft_trainer.keeping.saved_checkpoints import (
+    ADAPTER_FILE,
+    OPTIMIZER_FILE,
+    RNG_FILE,
+    TRAINER_STATE_FILE,
+    CheckpointFile,
+    CheckpointManifest,
+    SavedCheckpoint,
+    list_checkpoints,
+    saved_checkpoint,
+)
 from paft_trainer.storage import ObjectMissing, ObjectStore
 from paft_trainer.training.adapter_state import AdapterState
-
-_ADAPTER = "adapter_model.safetensors"
-_OPTIMIZER = "optimizer.safetensors"
-_RNG = "rng.safetensors"
-_TRAINER_STATE = "trainer_state.json"
+from paft_trainer.verified_reads import read_verified
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,38 +58,6 @@ class Checkpoint:
     rng: dict[int, dict[str, torch.Tensor]]
 
 
-class CheckpointFile(Model):
-    """One file of a checkpoint."""
-
-    size: int
-    """Bytes."""
-    sha256: str
-    """SHA-256 of its content, hexadecimal."""
-
-
-class CheckpointManifest(Model):
-    """What makes a checkpoint complete."""
-
-    format_version: Literal[1]
-    """Version of this format."""
-    step: int
-    """Optimizer steps done."""
-    eval_loss: float | None = None
-    """Loss on the evaluation rows; unset where this step was not evaluated."""
-    files: dict[str, CheckpointFile]
-    """All other files, by name."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SavedCheckpoint:
-    """A complete checkpoint in the object store, as its manifest tells."""
-
-    folder: str
-    step: int
-    eval_loss: float | None
-    sha256_by_name: dict[str, str]
-
-
 def save_checkpoint(
     store: ObjectStore, attempt_folder: str, checkpoint: Checkpoint, *, eval_loss: float | None
 ) -> SavedCheckpoint:
@@ -102,32 +75,7 @@ def save_checkpoint(
         files={name: CheckpointFile(size=len(files[name]), sha256=sha256) for name, sha256 in sha256_by_name.items()},
     )
     store.put(folder + CHECKPOINT_MANIFEST_FILE, manifest.to_json().encode())
-    return _saved(folder, manifest)
-
-
-def list_checkpoints(store: ObjectStore, folder: str) -> list[SavedCheckpoint]:
-    """Complete checkpoints anywhere under `folder`, newest first."""
-    manifests = (info.uri for info in store.list(folder) if info.uri.endswith("/" + CHECKPOINT_MANIFEST_FILE))
-    found = [saved for uri in manifests if (saved := _read_manifest(store, uri)) is not None]
-    return sorted(found, key=lambda saved: (saved.step, saved.folder), reverse=True)
-
-
-def _read_manifest(store: ObjectStore, uri: str) -> SavedCheckpoint | None:
-    """None where it is torn or of another version, or where the attempt it belongs to has just removed it."""
-    try:
-        manifest = CheckpointManifest.model_validate_json(store.read(uri))
-    except (ObjectMissing, ValidationError):
-        return None
-    return _saved(uri.removesuffix(CHECKPOINT_MANIFEST_FILE), manifest)
-
-
-def _saved(folder: str, manifest: CheckpointManifest) -> SavedCheckpoint:
-    return SavedCheckpoint(
-        folder=folder,
-        step=manifest.step,
-        eval_loss=manifest.eval_loss,
-        sha256_by_name={name: file.sha256 for name, file in manifest.files.items()},
-    )
+    return saved_checkpoint(folder, manifest)
 
 
 def load_checkpoint(store: ObjectStore, saved: SavedCheckpoint) -> Checkpoint | None:
@@ -135,10 +83,10 @@ def load_checkpoint(store: ObjectStore, saved: SavedCheckpoint) -> Checkpoint | 
     files: dict[str, bytes] = {}
     for name, sha256 in saved.sha256_by_name.items():
         try:
-            content = store.read(saved.folder + name)
+            content = read_verified(store, saved.folder + name, sha256)
         except ObjectMissing:
             return None
-        if hashlib.sha256(content).hexdigest() != sha256:
+        if content is None:
             return None
         files[name] = content
     return _decode(files)
@@ -147,21 +95,28 @@ def load_checkpoint(store: ObjectStore, saved: SavedCheckpoint) -> Checkpoint | 
 def load_newest_checkpoint(store: ObjectStore, folder: str) -> tuple[SavedCheckpoint, Checkpoint] | None:
     """The newest checkpoint under `folder` whose files are intact. Collective: every rank gets the same one.
 
-    Another job may train the same arm and add and remove checkpoints meanwhile, so rank 0 makes the list, and one that
-    not every rank could read is passed over.
+    Another job may train the same arm and add and remove checkpoints meanwhile, so rank 0 makes the list, and makes it
+    anew after one that not every rank could read.
     """
-    for saved in _of_rank_0(list_checkpoints(store, folder)):
+    passed_over: set[str] = set()
+    while True:
+        saved = _newest_of_rank_0(store, folder, passed_over)
+        if saved is None:
+            return None
         checkpoint = load_checkpoint(store, saved)
         if _on_every_rank(checkpoint is not None):
             assert checkpoint is not None
             return saved, checkpoint
-    return None
+        passed_over.add(saved.folder)
 
 
-def _of_rank_0(saved: list[SavedCheckpoint]) -> list[SavedCheckpoint]:
+def _newest_of_rank_0(store: ObjectStore, folder: str, passed_over: Container[str]) -> SavedCheckpoint | None:
+    def newest() -> SavedCheckpoint | None:
+        return next((saved for saved in list_checkpoints(store, folder) if saved.folder not in passed_over), None)
+
     if not dist.is_initialized():
-        return saved
-    box = [saved]
+        return newest()
+    box = [newest() if dist.get_rank() == 0 else None]
     dist.broadcast_object_list(box, src=0)
     return box[0]
 
@@ -174,26 +129,6 @@ def _on_every_rank(condition: bool) -> bool:
     return all(conditions)
 
 
-def superseded(saved: Iterable[SavedCheckpoint], *, last: int, best: int) -> list[SavedCheckpoint]:
-    """Checkpoints that training.keep lets go: all but the `last` newest and the `best` of lowest evaluation loss."""
-    newest_first = sorted(saved, key=lambda entry: entry.step, reverse=True)
-    evaluated = sorted((entry for entry in newest_first if entry.eval_loss is not None), key=_by_eval_loss)
-    kept = {entry.folder for entry in [*newest_first[:last], *evaluated[:best]]}
-    return [entry for entry in newest_first if entry.folder not in kept]
-
-
-def delete_checkpoint(store: ObjectStore, saved: SavedCheckpoint) -> None:
-    """Remove a checkpoint, its manifest first, so that no reader takes it for complete."""
-    store.delete(saved.folder + CHECKPOINT_MANIFEST_FILE)
-    for name in saved.sha256_by_name:
-        store.delete(saved.folder + name)
-
-
-def _by_eval_loss(saved: SavedCheckpoint) -> float:
-    assert saved.eval_loss is not None
-    return saved.eval_loss
-
-
 def _encode(checkpoint: Checkpoint) -> dict[str, bytes]:
     moments = {
         f"{moment}/{name}": tensor
@@ -203,23 +138,23 @@ def _encode(checkpoint: Checkpoint) -> dict[str, bytes]:
     rng = {f"{rank}/{name}": state for rank, states in checkpoint.rng.items() for name, state in states.items()}
     state = asdict(checkpoint.position) | {"adam_step": checkpoint.adapter.adam_step}
     return {
-        _ADAPTER: save_safetensors(checkpoint.adapter.weights),
-        _OPTIMIZER: save_safetensors(moments),
-        _RNG: save_safetensors(rng),
-        _TRAINER_STATE: json.dumps(state).encode(),
+        ADAPTER_FILE: save_safetensors(checkpoint.adapter.weights),
+        OPTIMIZER_FILE: save_safetensors(moments),
+        RNG_FILE: save_safetensors(rng),
+        TRAINER_STATE_FILE: json.dumps(state).encode(),
     }
 
 
 def _decode(files: Mapping[str, bytes]) -> Checkpoint:
-    state = json.loads(files[_TRAINER_STATE])
+    state = json.loads(files[TRAINER_STATE_FILE])
     moments: dict[str, dict[str, torch.Tensor]] = {}
-    for key, tensor in load_safetensors(files[_OPTIMIZER]).items():
+    for key, tensor in load_safetensors(files[OPTIMIZER_FILE]).items():
         moment, name = key.split("/", 1)
         moments.setdefault(moment, {})[name] = tensor
     rng: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in load_safetensors(files[_RNG]).items():
+    for key, tensor in load_safetensors(files[RNG_FILE]).items():
         rank, name = key.split("/", 1)
         rng.setdefault(int(rank), {})[name] = tensor
     adam_step = state.pop("adam_step")
-    adapter = AdapterState(weights=load_safetensors(files[_ADAPTER]), moments=moments, adam_step=adam_step)
+    adapter = AdapterState(weights=load_safetensors(files[ADAPTER_FILE]), moments=moments, adam_step=adam_step)
     return Checkpoint(position=TrainerPosition(**state), adapter=adapter, rng=rng)

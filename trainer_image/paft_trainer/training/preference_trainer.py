@@ -82,7 +82,12 @@ class PreferenceArmTrainer(ArmTrainerMixin, DPOTrainer):
             allow_unconditional=storage.allow_unconditional_publish,
         )
         reference = ReferencePass(
-            rows, form=self._form, batching=self._batching, shards=shards, forward=self.reference_log_probabilities
+            rows,
+            form=self._form,
+            batching=self._batching,
+            shards=shards,
+            forward=self.reference_log_probabilities,
+            waiting=lambda: session.heartbeat.resting(storage.retry_window),
         )
         values = reference.run(should_stop=lambda: session.stop_signal.agree(0, self.args.device)[0])
         if values is None:
@@ -97,6 +102,7 @@ class PreferenceArmTrainer(ArmTrainerMixin, DPOTrainer):
         base = self.accelerator.unwrap_model(self.model)
         with torch.no_grad(), base.disable_adapter(), self.compute_loss_context_manager():
             outputs = self._forward(self.model, self._prepare_inputs(inputs))
+        self.session.heartbeat.beat(self.state.global_step)
         return _answer_sums(outputs.log_probs, inputs)
 
     # Loss ------------------------------------------------------------------------------------------------------------

@@ -1,16 +1,12 @@
-"""The entry point of one rank of an arm: set up, train, report; leave a record behind when it fails.
-
-The record, `rank-<n>.json` in the attempt's scratch folder, holds the Failure and when it happened. The launcher
-reads all records, since the rank that dies first is often not the one that failed first.
-"""
+"""The entry point of one rank of an arm: set up, train, report; leave a record behind when it fails."""
 
 import contextlib
-import json
+import faulthandler
 import os
 import sys
-import time
 import traceback
 import warnings
+from datetime import timedelta
 from pathlib import Path
 
 import datasets
@@ -18,13 +14,16 @@ import deepspeed
 import torch
 import torch.distributed as dist
 import transformers
+from deepspeed.constants import default_pg_timeout
 
 from paft_api.causes import CAUSE_FACTS, EXIT_SUCCEEDED
-from paft_api.report import Failure
 from paft_api.run_spec import PreferenceRun, RunSpec, SftRun
+from paft_trainer.failure_records import write_failure_record
 from paft_trainer.failures import classify
+from paft_trainer.hang_watch import DUMP_SIGNAL, stacks_file
+from paft_trainer.heartbeats import Heartbeat
 from paft_trainer.reporting import FileReportSink, Reporter
-from paft_trainer.storage import open_store
+from paft_trainer.stage_store import open_stage_store
 from paft_trainer.training.arm import train_arm
 from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.stop_signal import StopSignal
@@ -39,6 +38,7 @@ def run_rank(run_spec_json: str, base_folder: str) -> None:
     rank = int(os.environ.get("RANK", "0"))
     # One rank of each node tells its launcher how things stand.
     tells = os.environ.get("LOCAL_RANK", "0") == "0"
+    _write_stacks_when_asked(Path(run_spec.scratch_directory), rank)
     reporter = Reporter(run_spec.identity, FileReportSink(Path(run_spec.report_path)) if tells else None)
     try:
         _train(run_spec, Path(base_folder), reporter, stop_signal)
@@ -57,16 +57,14 @@ def run_rank(run_spec_json: str, base_folder: str) -> None:
         os._exit(EXIT_SUCCEEDED)
 
 
-def write_failure_record(scratch: Path, failure: Failure) -> None:
-    """Leave a rank's failure for the launcher; whole, since the rank may be killed meanwhile."""
-    record = {"failure": failure.to_document(), "at": time.time()}
-    temporary = scratch / f".rank-{failure.rank}.json"
-    temporary.write_text(json.dumps(record), encoding="utf-8")
-    os.replace(temporary, scratch / f"rank-{failure.rank}.json")
+def _write_stacks_when_asked(scratch: Path, rank: int) -> None:
+    # Not closed: a signal may arrive until the process ends.
+    file = stacks_file(scratch, rank).open("w")
+    faulthandler.register(DUMP_SIGNAL, file=file, all_threads=True)
 
 
 def _train(run_spec: RunSpec, base_folder: Path, reporter: Reporter, stop_signal: StopSignal) -> None:
-    partitioned = join_world(arm_run(run_spec))
+    partitioned = join_world(arm_run(run_spec), retry_window=run_spec.storage.retry_window)
     train_in_world(run_spec, base_folder, reporter, stop_signal, partitioned=partitioned)
     if partitioned:
         dist.barrier()
@@ -92,13 +90,15 @@ def train_in_world(
 ) -> None:
     """Train as a member of a world that was joined, and report how it ended. Raises StageError."""
     run = arm_run(run_spec)
+    scratch, rank = Path(run_spec.scratch_directory), int(os.environ.get("RANK", "0"))
     session = ArmSession(
         run_spec=run_spec,
         arm=run.spec,
         world=run.world,
-        store=open_store(run_spec.storage),
+        store=open_stage_store(run_spec, reporter),
         reporter=reporter,
         stop_signal=stop_signal,
+        heartbeat=Heartbeat(scratch, rank, allowance=run_spec.storage.retry_window),
     )
     result = train_arm(session, base_folder, partitioned=partitioned)
     if session.stopped:
@@ -107,8 +107,11 @@ def train_in_world(
         reporter.succeeded(result)
 
 
-def join_world(run: SftRun | PreferenceRun) -> bool:
-    """Set up threads and the process group; False where this is one process without a launcher."""
+def join_world(run: SftRun | PreferenceRun, *, retry_window: int = 0) -> bool:
+    """Set up threads and the process group; False where this is one process without a launcher.
+
+    `retry_window`: seconds for which one rank may wait for the object store while the others wait for it.
+    """
     if run.world.threads_per_process is not None:
         torch.set_num_threads(run.world.threads_per_process)
     if "RANK" not in os.environ:
@@ -117,5 +120,8 @@ def join_world(run: SftRun | PreferenceRun) -> bool:
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     if run.world.device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    deepspeed.init_distributed("nccl" if run.world.device == "cuda" else "gloo")
+    deepspeed.init_distributed(
+        "nccl" if run.world.device == "cuda" else "gloo",
+        timeout=default_pg_timeout + timedelta(seconds=retry_window),
+    )
     return True

@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable, Mapping
 
 from paft_api.verification import Problem, ProblemKind, VerifiedFolder
-from paft_trainer.base.index import BaseIndex, index_base, read_index
+from paft_trainer.base.index import file_sha256, index_base
+from paft_trainer.base.kept_index import BaseIndex, read_index
 from paft_trainer.checkpoint_files import PICKLE_SUFFIXES
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid, StageError
+from paft_trainer.read_ahead import ReadAhead
 from paft_trainer.storage import ObjectStore
 from paft_trainer.verification.comparison import REMEDIES, FileIdentity, compare_files, extra_files
-from paft_trainer.verification.hashing import hash_files
 from paft_trainer.verification.listing import Listing
 
 _SHARD = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
@@ -70,15 +71,20 @@ def _found(
 ) -> Mapping[str, FileIdentity]:
     if current is not None:
         return {file.name: FileIdentity(size=file.size, sha256=file.sha256) for file in current.files}
-    infos = [listing.infos[name] for name in listing.top_level]
-    by_uri = hash_files(store, infos, on_bytes=on_bytes)
-    return {info.uri.removeprefix(listing.uri): by_uri[info.uri] for info in infos}
+    infos = {name: listing.infos[name] for name in listing.top_level}
+    with ReadAhead(store, on_bytes=on_bytes) as reads:
+        return {
+            name: FileIdentity(size=info.size, sha256=file_sha256(reads, info, name=name))
+            for name, info in infos.items()
+        }
 
 
 def _indices(store: ObjectStore, artifacts_uri: str) -> list[BaseIndex]:
     """All that are kept there; beside them lie digests of data."""
     indices = []
     for info in store.list(f"{artifacts_uri}index/"):
+        if not info.uri.endswith(".json"):
+            continue
         try:
             indices.append(read_index(store, info.uri))
         except ArtifactMismatch:

@@ -61,7 +61,7 @@ def compare_files(
         elif there.sha256 in names_by_sha256:
             told = (ProblemKind.SWAPPED, f"it holds the content of {shown(names_by_sha256[there.sha256][0])}")
         else:
-            told = _difference(wanted, there)
+            told = _difference(wanted, there, kind)
         problems.append(Problem(file=name, kind=told[0], message=told[1], remedy=REMEDIES[kind]))
     return problems
 
@@ -86,12 +86,14 @@ def is_loaded(name: str) -> bool:
     return "/" not in name and (name in _LOADED_NAMES or name.endswith(_LOADED_SUFFIXES))
 
 
-def _difference(wanted: FileIdentity, there: FileIdentity) -> tuple[ProblemKind, str]:
+def _difference(wanted: FileIdentity, there: FileIdentity, kind: FolderKind) -> tuple[ProblemKind, str]:
     if there.size < wanted.size:
         return ProblemKind.SIZE, f"it ends after {there.size} of {wanted.size} bytes"
     if there.size > wanted.size:
         return ProblemKind.SIZE, f"it has {there.size} bytes instead of {wanted.size}"
-    return ProblemKind.CONTENT, f"its SHA-256 is {there.sha256} instead of {wanted.sha256}"
+    # Of a base's weights it is one over hashes, not what sha256sum shows.
+    what = "the SHA-256 in its index would be" if kind == "base" else "its SHA-256 is"
+    return ProblemKind.CONTENT, f"{what} {there.sha256} instead of {wanted.sha256}"
 
 
 def _where_instead(wanted: FileIdentity, found: Mapping[str, FileIdentity]) -> str:

@@ -3,14 +3,12 @@
 import time
 from collections.abc import Callable
 
-from paft_api.layout import ADAPTER_MANIFEST_FILE, CLAIM_FILE, MERGE_MANIFEST_FILE
+from paft_api.layout import ADAPTER_MANIFEST_FILE, CANDIDATES, CLAIM_FILE, MERGE_MANIFEST_FILE
 from paft_api.verification import Verification, VerifiedFolder
 from paft_trainer.storage import ObjectMissing, ObjectStore
 from paft_trainer.verification.bases import verify_base
 from paft_trainer.verification.listing import Listing
 from paft_trainer.verification.published import verify_published
-
-_CANDIDATES = "candidates/"
 
 
 def verify(
@@ -42,9 +40,9 @@ def verify(
 
 
 def _verify_candidates(store: ObjectStore, listing: Listing, on_bytes: Callable[[int], None]) -> list[VerifiedFolder]:
-    parts = [name.split("/") for name in listing.infos if name.startswith(_CANDIDATES)]
+    parts = [name.split("/") for name in listing.infos if name.startswith(CANDIDATES)]
     names = sorted({part[1] for part in parts if len(part) > 2})
     return [
-        verify_published(store, listing.below(f"{_CANDIDATES}{name}/"), expected_digest=None, on_bytes=on_bytes)
+        verify_published(store, listing.below(f"{CANDIDATES}{name}/"), expected_digest=None, on_bytes=on_bytes)
         for name in names
     ]

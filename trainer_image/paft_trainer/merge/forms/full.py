@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from paft_api.report import Activity
-from paft_trainer.base.index import base_digest as base_digest_of
-from paft_trainer.base.index import hash_identity_files
+from paft_trainer.base.identity import base_digest as base_digest_of
+from paft_trainer.base.identity import hash_identity_files
 from paft_trainer.merge.available_arithmetic import available_arithmetic
 from paft_trainer.merge.base_hashes import BaseHashes
 from paft_trainer.merge.checkpoint import CheckpointWriter, Fusion

@@ -6,6 +6,7 @@ repeats its last.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -21,7 +22,11 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 class ReferencePass:
-    """One set of pairs. `forward`: chosen and rejected log-probabilities, shape (2, pairs), of a pass's inputs."""
+    """One set of pairs.
+
+    `forward`: chosen and rejected log-probabilities, shape (2, pairs), of a pass's inputs. `waiting`: entered around
+    what waits for the object store, here or on another process.
+    """
 
     def __init__(
         self,
@@ -31,12 +36,14 @@ class ReferencePass:
         batching: Batching,
         shards: ReferenceShards,
         forward: Callable[[dict[str, Any]], torch.Tensor],
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._rows = rows
         self._form = form
         self._batching = batching
         self._shards = shards
         self._forward = forward
+        self._waiting = waiting
         self._process, self._processes = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
     def run(self, *, should_stop: Callable[[], bool]) -> torch.Tensor | None:
@@ -46,7 +53,8 @@ class ReferencePass:
         values that are not finite.
         """
         ranges = shard_rows(len(self._rows))
-        found = self._find(ranges)
+        with self._waiting():
+            found = self._find(ranges)
         missing = [rows for index, rows in enumerate(ranges) if found[index] is None]
         for first in range(0, len(missing), self._processes):
             found |= self._round(ranges, missing[first : first + self._processes])
@@ -63,16 +71,17 @@ class ReferencePass:
         assert box[0] is not None
         return dict(enumerate(box[0]))
 
-    def _round(self, ranges: Sequence[range], mine_and_others: Sequence[range]) -> dict[int, torch.Tensor]:
+    def _round(self, ranges: Sequence[range], at_once: Sequence[range]) -> dict[int, torch.Tensor]:
         """One shard on each process, as far as there are any; the results of all."""
-        plans = [self._plan(rows) for rows in mine_and_others]
+        plans = [self._plan(rows) for rows in at_once]
         passes = max(len(plan) for plan in plans)
         turn = min(self._process, len(plans) - 1)
-        values = self._compute(mine_and_others[turn], plans[turn], passes=passes)
-        result = {}
-        if self._process == turn:
-            result[ranges.index(mine_and_others[turn])] = self._shards.publish(mine_and_others[turn], values)
-        return _of_all_processes(result, self._processes)
+        values = self._compute(at_once[turn], plans[turn], passes=passes)
+        with self._waiting():
+            result = {}
+            if self._process == turn:
+                result[ranges.index(at_once[turn])] = self._shards.publish(at_once[turn], values)
+            return _of_all_processes(result, self._processes)
 
     def _plan(self, rows: range) -> Passes:
         (plan,) = self._batching.plan([self._form.tokens(dict(self._rows[row])) for row in rows], processes=1)
