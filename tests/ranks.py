@@ -90,6 +90,7 @@ def warm_context() -> ForkServerContext:
 def share_forkserver(state: dict[str, Any]) -> None:
     """In a process of `warm_context`: have those that it starts begin warm too. `state`: of `forkserver_state`."""
     vars(forkserver._forkserver).update(state, ensure_running=lambda: None)
+    forkserver.ensure_running = lambda: None
 
 
 def forkserver_state() -> dict[str, Any]:
