@@ -18,7 +18,15 @@ from paft_api.stages import StageName
 FORMAT_VERSION = 1
 """Raised when the same inputs would give other bytes."""
 
-NOT_MATHEMATICS = {"micro_batch_size", "gradient_checkpointing", "save_steps", "eval_steps", "keep", "hang_timeout"}
+NOT_MATHEMATICS = {
+    "micro_batch_size",
+    "packing",
+    "gradient_checkpointing",
+    "save_steps",
+    "eval_steps",
+    "keep",
+    "hang_timeout",
+}
 """Fields of a training block that change how it is computed, but not what."""
 
 

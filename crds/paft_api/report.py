@@ -24,6 +24,7 @@ class Activity(StrEnum):
     CHECKING = "Checking"
     INDEXING = "Indexing"
     LOADING = "Loading"
+    COMPUTING_REFERENCE = "ComputingReference"
     TRAINING = "Training"
     EVALUATING = "Evaluating"
     SAVING = "Saving"

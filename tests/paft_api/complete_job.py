@@ -67,7 +67,7 @@ spec:
       maxGradNorm: 0.5
       gradientCheckpointing: false
       precision: bf16
-      packing: false
+      packing: true
       seed: 1
       saveSteps: 100
       evalSteps: 100

@@ -211,7 +211,6 @@ CASES: dict[str, tuple[str, Changes]] = {
     "an annotation of the Job's": ("trainer._require_free", {"trainer.podAnnotations": {"job-name": "b"}}),
     "a folder that a slash makes too long": ("model.end_with_slash", {"base.uri": LONG_FOLDER}),
     "a loss that is not there yet": ("model.Unavailable", {"preference.method": "orpo"}),
-    "packing is not there yet": ("model.Unavailable", {"preference.training.packing": True}),
     "a volume of the stage": (
         "pod_template.require_no_conflict",
         {"trainer.podTemplate": {"spec": {"volumes": [{"name": "run-spec", "emptyDir": {}}]}}},

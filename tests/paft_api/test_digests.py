@@ -116,6 +116,7 @@ _ARM_REST: dict[str, object] = {
     "data.eval[0].uri": "s3://elsewhere/rows.jsonl",
     **{f"data.{rows}[0].{path}": value for rows in ("train", "eval") for path, value in _ACCESS.items()},
     "training.microBatchSize": 4,
+    "training.packing": False,
     "training.gradientCheckpointing": True,
     "training.saveSteps": 50,
     "training.evalSteps": 50,
@@ -191,8 +192,6 @@ ONE_VALUE: dict[str, object] = {
     "preference.method": "orpo",
     "preference.data.train[0].format": "messages",
     "preference.data.eval[0].format": "messages",
-    "sft.training.packing": True,
-    "preference.training.packing": True,
 }
 """Fields that have one value in this version; another is refused. They are part of the identity."""
 

@@ -1,7 +1,8 @@
 """What both arms add to TRL's trainers: our order of rows, our checkpoints, our reports, stopping, and guards.
 
-Mixed in before SFTTrainer or DPOTrainer. Their losses and loops are untouched; the seams used are the Trainer's own
-methods for sampling, saving and restoring (transformers 5.23).
+Mixed in before SFTTrainer or DPOTrainer. The seams used are the Trainer's own methods for loading, saving and restoring
+(transformers 5.23). To the Trainer an optimizer step is one batch without accumulation; the forward passes within it
+are ours, so that there may be as many as the rows of the step need.
 """
 
 import math
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from paft_api.report import Activity
@@ -22,6 +24,8 @@ from paft_trainer.training.adapter_state import (
     adapter_parameters,
 )
 from paft_trainer.training.arm_session import ArmSession
+from paft_trainer.training.batching.layouts import token_count
+from paft_trainer.training.batching.steps import OptimizerStep, OptimizerSteps, step_loader
 from paft_trainer.training.checkpoint import (
     Checkpoint,
     TrainerPosition,
@@ -35,24 +39,27 @@ from paft_trainer.training.sparsity_history import with_point
 
 
 class ArmTrainerMixin:
-    """Ties a TRL trainer to an ArmSession. `session` is given to the constructor by keyword."""
+    """Ties a TRL trainer to an ArmSession. `session` and `steps` are given to the constructor by keyword."""
 
-    def __init__(self, *args: Any, session: ArmSession, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, session: ArmSession, steps: OptimizerSteps, **kwargs: Any) -> None:
         self.session = session
         self.penalty: Penalty = ConstantPenalty(0.0)
+        self.steps = steps
         self._step_tokens = 0
         self._evaluated_step: int | None = None
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, train_dataset=steps.rows, **kwargs)
         self.add_callback(_StepEnd(self))
 
     # Order of rows ---------------------------------------------------------------------------------------------------
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
+    def get_train_dataloader(self) -> DataLoader[OptimizerStep]:
+        """Whole optimizer steps, in an order that is the same for any number of processes."""
         training = self.session.arm.training
         self._sampler = EpochSampler(
-            rows=len(self.train_dataset), global_batch_size=training.global_batch_size, seed=training.seed
+            rows=len(self.steps.rows), global_batch_size=training.global_batch_size, seed=training.seed
         )
-        return self._sampler
+        self.steps.share(self.args.process_index, self.args.world_size)
+        return step_loader(self.steps, self._sampler, global_batch_size=training.global_batch_size)
 
     def _run_epoch(self, *, epoch: int, **kwargs: Any) -> None:
         self._sampler.set_epoch(epoch)
@@ -132,11 +139,16 @@ class ArmTrainerMixin:
 
     # Steps and reports -----------------------------------------------------------------------------------------------
 
-    def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
-        """One forward and backward pass; counts tokens and refuses a loss that is not finite."""
-        self._step_tokens += int(inputs["attention_mask"].sum())
-        loss = super().training_step(model, inputs, *args, **kwargs)
-        self.session.heartbeat.beat(self.state.global_step)
+    def training_step(self, model: Any, step: OptimizerStep, num_items_in_batch: None = None) -> torch.Tensor:
+        """All forward and backward passes of a step; counts tokens and refuses a loss that is not finite."""
+        self.current_gradient_accumulation_steps = len(step.passes)
+        loss = torch.zeros((), device=self.args.device)
+        for inputs in step.passes:
+            # DeepSpeed's engine updates the weights within the backward pass of which this is true.
+            self.accelerator.gradient_state._set_sync_gradients(inputs is step.passes[-1])
+            self._step_tokens += token_count(inputs)
+            loss += super().training_step(model, inputs, step.learnt_tokens)
+            self.session.heartbeat.beat(self.state.global_step)
         if not bool(torch.isfinite(loss)):
             raise Diverged(f"the loss at step {self.state.global_step + 1} is {float(loss)}")
         return loss

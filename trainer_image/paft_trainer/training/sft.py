@@ -14,6 +14,10 @@ from paft_trainer.training.arguments import shared_arguments
 from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.arm_trainer import ArmTrainerMixin
 from paft_trainer.training.base_model import load_base_model, load_tokenizer, lora_configuration
+from paft_trainer.training.batching.choice import choose_batching
+from paft_trainer.training.batching.collation import PaddedCollator
+from paft_trainer.training.batching.examples import ChatForm
+from paft_trainer.training.batching.steps import OptimizerSteps
 from paft_trainer.training.factor_penalty import FactorPenalty
 from paft_trainer.training.penalty import ConstantPenalty, Penalty, PenaltyInLoss
 from paft_trainer.training.proximal_adamw import ProximalAdamW
@@ -33,16 +37,20 @@ def build_sft_trainer(session: ArmSession, base_folder: Path, *, partitioned: bo
     eval_rows = usable_rows(session.store, run.spec.data.eval, tokenizer, training.max_length)
     require_full_batch(training, run.spec.data.train, usable=len(train_rows))
     session.total_steps = total_steps(training, len(train_rows))
+    form = ChatForm()
     arguments = SFTConfig(
         **shared_arguments(session, partitioned=partitioned),
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
+    model = load_base_model(session, base_folder)
+    batching = choose_batching(training, model, tokenizer, sequences_per_row=1)
     trainer = SftArmTrainer(
         session=session,
-        model=load_base_model(session, base_folder),
+        steps=OptimizerSteps(train_rows, form, batching),
+        model=model,
         args=arguments,
-        train_dataset=Dataset.from_list(train_rows),
+        data_collator=PaddedCollator(form, pad_token_id=batching.pad_token_id),
         eval_dataset=Dataset.from_list(eval_rows) if eval_rows else None,
         processing_class=tokenizer,
         peft_config=lora_configuration(run.spec.lora),
