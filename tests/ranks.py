@@ -12,7 +12,7 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
-from paft_api.report import ReportState, StageReport
+from paft_api.report import Activity, Progress, ReportState, StageReport
 from paft_api.run_spec import RunSpec
 from paft_trainer.arm_launcher import prepare_base
 from paft_trainer.storage import open_store
@@ -20,7 +20,7 @@ from paft_trainer.storage import open_store
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One training. `stop_at`: step after which rank 0 is asked to stop."""
+    """One training. `stop_at`: step after which rank 0 is asked to stop; 0: while DPO's reference is computed."""
 
     run_spec: RunSpec
     stop_at: int | None = None
@@ -28,11 +28,15 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What rank 0 reported: every step, and the end. `failure`: cause and message of the error that ended it."""
+    """What rank 0 reported: every step, and the end. `failure`: cause and message of the error that ended it.
+
+    `forwards`: times that rank 0 ran the base's layers forward, recomputation in backward passes left out.
+    """
 
     reports: list[StageReport]
     failure: tuple[str, str] | None = None
     losses: list[float] = field(default_factory=list)
+    forwards: int = 0
 
     @property
     def last(self) -> StageReport:
@@ -86,6 +90,7 @@ def warm_context() -> ForkServerContext:
 def share_forkserver(state: dict[str, Any]) -> None:
     """In a process of `warm_context`: have those that it starts begin warm too. `state`: of `forkserver_state`."""
     vars(forkserver._forkserver).update(state, ensure_running=lambda: None)
+    forkserver.ensure_running = lambda: None
 
 
 def forkserver_state() -> dict[str, Any]:
@@ -111,7 +116,12 @@ def outcome_of(entry: dict[str, Any]) -> Outcome:
         if report.state is ReportState.RUNNING and report.progress.loss is not None
     }
     failure = tuple(entry["failure"]) if entry["failure"] else None
-    return Outcome(reports=reports, failure=failure, losses=[losses[step] for step in sorted(losses)])
+    return Outcome(
+        reports=reports,
+        failure=failure,
+        losses=[losses[step] for step in sorted(losses)],
+        forwards=entry["forwards"],
+    )
 
 
 def _rank(
@@ -143,6 +153,7 @@ def _run_arms(payload: list[tuple[str, str, int | None]], directory: Path) -> No
 
 def run_case(rank: int, text: str, base: str, stop_at: int | None, *, partitioned: bool) -> dict[str, Any]:
     """On a rank of a world that was joined: train as the RunSpec in `text` says."""
+    import torch
     from accelerate.state import AcceleratorState, GradientState
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
@@ -158,14 +169,25 @@ def run_case(rank: int, text: str, base: str, stop_at: int | None, *, partitione
     minutes = iter(range(0, 10**9, 60))
     reporter = Reporter(run_spec.identity, sink if rank == 0 else None, clock=lambda: next(minutes))
     failure = None
+    counter = _ForwardCounter()
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(counter)
     try:
         train_in_world(run_spec, Path(base), reporter, stop_signal, partitioned=partitioned)
     except StageError as error:
         failure = (error.cause, error.message)
+    hook.remove()
     AcceleratorState._reset_state()
     GradientState._reset_state()
     unset_hf_deepspeed_config()
-    return {"reports": sink.reports, "failure": failure}
+    return {"reports": sink.reports, "failure": failure, "forwards": counter.forwards}
+
+
+class _ForwardCounter:
+    def __init__(self) -> None:
+        self.forwards = 0
+
+    def __call__(self, module: Any, _: Any) -> None:
+        self.forwards += type(module).__name__ == "LlamaModel"
 
 
 class _Recorder:
@@ -176,8 +198,13 @@ class _Recorder:
 
     def write(self, report: StageReport) -> None:
         self.reports.append(report.to_json())
-        if self._stop_at is not None and report.progress.step == self._stop_at - 1:
+        if self._stop_at is not None and self._is_due(report.progress, self._stop_at):
             self._stop_signal.request()
+
+    def _is_due(self, progress: Progress, stop_at: int) -> bool:
+        if stop_at == 0:
+            return progress.activity is Activity.COMPUTING_REFERENCE
+        return progress.step == stop_at - 1
 
 
 def free_port() -> int:

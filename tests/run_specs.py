@@ -38,6 +38,7 @@ def arm_run_spec(
     attempt: int = 1,
     training: dict[str, Any] | None = None,
     l1: dict[str, Any] | None = None,
+    dpo: dict[str, Any] | None = None,
     stage_digest: str | None = None,
 ) -> RunSpec:
     """One attempt at an arm; four rows per step, whatever the number of processes.
@@ -61,6 +62,8 @@ def arm_run_spec(
     }
     if l1 is not None:
         spec["l1"] = l1
+    if dpo is not None:
+        spec["dpo"] = dpo
     scratch = artifacts / f"scratch-{stage}-{attempt}-{node}"
     scratch.mkdir(parents=True, exist_ok=True)
     accumulation = settings["globalBatchSize"] // (settings["microBatchSize"] * processes * nodes)

@@ -25,7 +25,7 @@ class Base:
 
 def upload_base(name: str, server: CountingServer) -> Base:
     """Make a base where it was not made before, and upload it into a bucket of its own."""
-    folder = {SMOLLM2: _smollm2, LLAMA: _llama}[name]()
+    folder = {SMOLLM2: smollm2_folder, LLAMA: _llama_folder}[name]()
     bucket = name.lower().replace(".", "-")
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
     return Base(
@@ -37,7 +37,8 @@ def upload_base(name: str, server: CountingServer) -> Base:
     )
 
 
-def _smollm2() -> Path:
+def smollm2_folder() -> Path:
+    """SmolLM2-135M-Instruct as a checkpoint, which is made once."""
     base = _STATE / "smollm2-135m-instruct"
     if not base.is_dir():
         _STATE.mkdir(parents=True, exist_ok=True)
@@ -48,7 +49,7 @@ def _smollm2() -> Path:
     return base
 
 
-def _llama() -> Path:
+def _llama_folder() -> Path:
     """The base of the benchmark of merges."""
     state = _STATE / "merge"
     state.mkdir(parents=True, exist_ok=True)

@@ -108,7 +108,9 @@ CAUSE_FACTS: dict[Cause, CauseFacts] = {
         retryable=False, exit_code=87, remedy="Lower training.learningRate; the last good checkpoint was kept."
     ),
     Cause.COLLAPSED: CauseFacts(
-        retryable=False, exit_code=88, remedy="Lower sft.l1.lambda: the penalty removed the whole adapter."
+        retryable=False,
+        exit_code=88,
+        remedy="Lower sft.l1.lambda or targetSparsity: the penalty removed the whole adapter.",
     ),
     Cause.DEADLINE_EXCEEDED: CauseFacts(retryable=False, exit_code=89, remedy="Raise runPolicy.activeDeadlineSeconds."),
 }

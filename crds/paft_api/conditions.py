@@ -29,6 +29,7 @@ ALREADY_FINISHED = "Its result is there already."
 FOUND_FINISHED_MESSAGE = "found finished: the same work was done before"
 OTHER_STAGE_FAILED = "Another stage failed."
 WAITS_FOR_OTHER_ARM = "It starts together with the other arm."
+WAITS_FOR_DEVICES = "It starts when the other arm has ended, whose GPUs it needs."
 REVIVED = "It began once more after its end."
 
 INVALID_SPEC = "InvalidSpec"

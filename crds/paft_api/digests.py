@@ -18,7 +18,15 @@ from paft_api.stages import StageName
 FORMAT_VERSION = 1
 """Raised when the same inputs would give other bytes."""
 
-NOT_MATHEMATICS = {"micro_batch_size", "gradient_checkpointing", "save_steps", "eval_steps", "keep", "hang_timeout"}
+NOT_MATHEMATICS = {
+    "micro_batch_size",
+    "packing",
+    "gradient_checkpointing",
+    "save_steps",
+    "eval_steps",
+    "keep",
+    "hang_timeout",
+}
 """Fields of a training block that change how it is computed, but not what."""
 
 
@@ -43,7 +51,6 @@ def data_digest(files: Sequence[tuple[DataSource, Sequence[tuple[str, str]]]]) -
 
 def sft_digest(spec: SftSpec, *, base_digest: str, chat_template: str | None, data: str) -> str:
     """Stage digest of the supervised arm."""
-    l1: Mapping[str, object] = spec.l1.to_document() if spec.l1.mode != "none" else {"mode": "none"}
     return digest_of(
         {
             "format": FORMAT_VERSION,
@@ -51,7 +58,7 @@ def sft_digest(spec: SftSpec, *, base_digest: str, chat_template: str | None, da
             "base": base_digest,
             "chatTemplate": chat_template,
             "data": data,
-            "l1": l1,
+            "l1": spec.l1.resolved(),
             "lora": spec.lora.to_document(),
             "training": _mathematics(spec.training),
         }

@@ -4,6 +4,8 @@
       index/<sha256 of uri, key, size, ETag of every file>.json      digests of bases and data that were read once
       index/<the same>.pieces                                         a base's hashes piece by piece; before the .json
       index/<the same>.partial/                                       of a base that is being read: what is done so far
+      index/<digest of base, precision, tokens>.reference/            log-probabilities of DPO's reference, for all jobs
+        rows-<first>-<end>.safetensors                                one shard of pairs, complete by itself
       <stage>/<stage digest>/                                         a finished adapter: plain PEFT folder
         paft_claim.json                                               first: which attempt's files these are
         adapter_config.json, adapter_model.safetensors, README.md
@@ -63,6 +65,11 @@ def pieces_uri(artifacts_uri: str, listing_digest: str) -> str:
 def unfinished_index_folder(artifacts_uri: str, listing_digest: str) -> str:
     """What is known so far of a base that is being read. Whoever finds it may go on from it, or delete it."""
     return f"{artifacts_uri}{INDEX}{_hexadecimal(listing_digest)}.partial/"
+
+
+def reference_folder(artifacts_uri: str, reference_digest: str) -> str:
+    """Folder of the reference log-probabilities of one set of preference pairs."""
+    return f"{artifacts_uri}{INDEX}{_hexadecimal(reference_digest)}.reference/"
 
 
 def stage_folder(artifacts_uri: str, stage: StageName, stage_digest: str) -> str:

@@ -113,3 +113,6 @@ DnsSubdomain = Annotated[
     ),
 ]
 """A DNS subdomain (RFC 1123), as most objects of Kubernetes are named."""
+
+ArmWarning = Annotated[str, StringConstraints(max_length=500)]
+"""What an arm cannot do as its job asks for, in words."""

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from paft_api.causes import Cause
-from paft_api.model import Digest, DnsLabel, FolderUri, Model
+from paft_api.model import ArmWarning, Digest, DnsLabel, FolderUri, Model
 from paft_api.run_spec import StageIdentity
 from paft_api.stages import StageName
 
@@ -24,6 +24,7 @@ class Activity(StrEnum):
     CHECKING = "Checking"
     INDEXING = "Indexing"
     LOADING = "Loading"
+    COMPUTING_REFERENCE = "ComputingReference"
     TRAINING = "Training"
     EVALUATING = "Evaluating"
     SAVING = "Saving"
@@ -58,6 +59,15 @@ class Sparsity(Model):
     """Entries of ΔW that are zero after rounding to bf16."""
     delta_norm: float
     """Frobenius norm of ΔW over all modules."""
+    a_relative: float | None = None
+    """Entries of A below a hundredth of the root mean square of all of A's. Unset by versions before 0.2, as are those
+    that follow."""
+    b_relative: float | None = None
+    """Entries of B below a hundredth of the root mean square of all of B's."""
+    delta_relative: float | None = None
+    """Entries of ΔW below a hundredth of the root mean square of all of ΔW's."""
+    delta_zero_rows: float | None = None
+    """Rows of ΔW that are exactly zero, because those of B are."""
 
 
 class Progress(Model):
@@ -74,11 +84,13 @@ class Progress(Model):
     loss: float | None = None
     """Training loss of the last step, without the penalty."""
     penalty: float | None = None
-    """SFT: λ·(‖A‖₁ + ‖B‖₁) at the last evaluation."""
+    """SFT: λ·(‖A‖₁ + ‖B‖₁) at the last evaluation; with a target or whole rows as those penalties are."""
     eval_loss: float | None = None
     """Loss on the evaluation rows, without the penalty."""
     sparsity: Sparsity | None = None
     """At the last evaluation."""
+    warnings: Annotated[tuple[ArmWarning, ...], Field(max_length=8)] = ()
+    """SFT, preference: what cannot be as the job asks for."""
     reward_margin: float | None = None
     """Preference: mean reward of chosen minus rejected, at the last step."""
     reward_accuracy: float | None = None
@@ -164,6 +176,8 @@ class AdapterMetrics(Model):
     """Preference: margin of the last step."""
     sparsity: Sparsity | None = None
     """At the end."""
+    warnings: Annotated[tuple[ArmWarning, ...], Field(max_length=8)] = ()
+    """What could not be as the job asked for."""
     tokens_per_second: float | None = None
     """Mean over the last attempt's training steps."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from paft_api.causes import Cause
-from paft_api.model import Digest, FolderUri, Model
+from paft_api.model import ArmWarning, Digest, FolderUri, Model
 from paft_api.stages import StageName
 
 Message = Annotated[str, StringConstraints(max_length=4096)]
@@ -137,6 +137,9 @@ class StageStatus(Model):
 
     message: Message = ""
     """What it is doing, or why it failed, with the remedy."""
+
+    warnings: Annotated[tuple[ArmWarning, ...], Field(max_length=8)] = ()
+    """What the newest attempt cannot do as the job asks for."""
 
     started_at: datetime | None = None
     """Start of the newest attempt."""

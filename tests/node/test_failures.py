@@ -35,7 +35,8 @@ def test_wrong_credentials_are_told(place: NodeNamespace) -> None:
     assert stage(job["status"], "sft")["state"] == "Pending"
     described = place.kubectl("describe", "paftjob", "wrong-credentials")
     assert "StorageAuth" in described
-    assert "not-it" not in described
+    objects = place.kubectl("get", "paftjobs,jobs,pods,configmaps,events", "--output", "yaml")
+    assert not [text for text in (described, objects) if "not-it" in text]
 
 
 @pytest.mark.e2e

@@ -21,6 +21,7 @@ ALLOWED_BY: dict[str, dict[str, object]] = {
     **{f"{source}.anonymous": {f"{source}.secretRef": ABSENT} for source in _SOURCES},
     "base.cache.persistentVolumeClaim.claimName": {"base.cache": {"persistentVolumeClaim": {"claimName": "bases"}}},
     "base.cache.emptyDir.sizeLimit": {"base.cache": {"emptyDir": {}}},
+    "sft.l1.targetSparsity": {"sft.l1.lambda": ABSENT},
     "merge.method": _OF_DARE_TIES,
     "merge.densityScope": {"merge.method": "breadcrumbs", **_OF_DARE_TIES},
     "merge.gamma": {"merge.method": "breadcrumbs", **_OF_DARE_TIES},

@@ -52,7 +52,7 @@ spec:
         endpoint: https://chats.example.com
         region: eu-north-1
         anonymous: false
-    l1: {mode: proximal, lambda: 0.001, rampFraction: 0.2}
+    l1: {mode: proximal, lambda: 0.001, granularity: element, rampFraction: 0.2}
     lora: &lora {r: 8, alpha: 16, dropout: 0.05, targetModules: [q_proj], rslora: false}
     training: &training
       epochs: 2
@@ -67,7 +67,7 @@ spec:
       maxGradNorm: 0.5
       gradientCheckpointing: false
       precision: bf16
-      packing: false
+      packing: true
       seed: 1
       saveSteps: 100
       evalSteps: 100

@@ -24,9 +24,12 @@ WORLD = {
     "visibleDevices": [0, 1],
 }
 ADAPTER = {"uri": "s3://paft/sft/", "digest": DIGEST}
-SPARSITY = {f"{part}{measure}": 0.5 for part in ("a", "b", "delta") for measure in ("Zero", "Small", "ZeroBf16")} | {
-    "deltaNorm": 1.5
+_MEASURES = ("Zero", "Small", "ZeroBf16", "Relative")
+SPARSITY = {f"{part}{measure}": 0.5 for part in ("a", "b", "delta") for measure in _MEASURES} | {
+    "deltaZeroRows": 0.25,
+    "deltaNorm": 1.5,
 }
+WARNINGS = ["sft.l1.targetSparsity 0.9 is out of reach for A"]
 METRICS = {
     "steps": 10,
     "firstLoss": 2.0,
@@ -35,6 +38,7 @@ METRICS = {
     "firstRewardMargin": 0.0,
     "lastRewardMargin": 0.5,
     "sparsity": SPARSITY,
+    "warnings": WARNINGS,
     "tokensPerSecond": 100.0,
 }
 ARM = {"dataDigest": DIGEST, "stageDigest": DIGEST, "rows": 10, "totalSteps": 5, "finished": ADAPTER}
@@ -47,10 +51,13 @@ PROGRESS = {
     "penalty": 0.1,
     "evalLoss": 1.1,
     "sparsity": SPARSITY,
+    "warnings": WARNINGS,
     "rewardMargin": 0.2,
     "rewardAccuracy": 0.6,
     "tokensPerSecond": 10.0,
     "bytesPerSecond": 4.0e8,
+    "bytesDone": 35_000_000_000,
+    "bytesTotal": 140_000_000_000,
     "etaSeconds": 5.0,
     "checkpointStep": 1,
     "resumedStep": 1,
@@ -99,6 +106,7 @@ STAGE_STATUS = {
     "eta": "1h12m",
     "cause": "HostOOM",
     "message": "m",
+    "warnings": WARNINGS,
     "startedAt": NOW,
     "finishedAt": NOW,
     "retryAt": NOW,

@@ -73,7 +73,7 @@ def test_explain_says_what_fields_mean(kubectl: "Kubectl") -> None:
     text = " ".join(kubectl("explain", "paftjob.spec.sft.l1").split())
 
     assert "The L1 penalty of PAFT (arXiv 2406.17923, equation 6) on the adapter's factors." in text
-    assert "lambda <number> Strength, compared with the clipped gradient of the loss. Default: 1e-4." in text
+    assert "lambda <number> Strength, compared with the gradient of the loss, after clipping with proximal" in text
     assert "mode <string> enum: proximal, subgradient, none" in text
     for part in ("spec.preference.dpo.losses", "spec.trainer.podTemplate.spec", "spec.merge.output", "status.stages"):
         assert "<no description>" not in kubectl("explain", f"paftjob.{part}").replace("metadata", "")

@@ -92,8 +92,7 @@ def test_the_rest_can_change_at_any_time(kubernetes: KubernetesClient, started: 
 
 
 def test_every_frozen_field_of_the_rules_is_one_of_the_tables() -> None:
-    named = {_without_indices(path) for path in FROZEN} | {"sft.training.packing", "preference.training.packing"}
-    named |= {"preference.method", "preference.data.train[].format"}
+    named = {_without_indices(path) for path in FROZEN} | {"preference.method", "preference.data.train[].format"}
 
     assert {path for path, _ in frozen_fields()} == named
 

@@ -18,7 +18,7 @@ from paft_api.digests import (
     recipe_digest,
     sft_digest,
 )
-from paft_api.spec import DataFormat, DataSource, MergeOptions, MergeSpec, PaftJobSpec
+from paft_api.spec import DataFormat, DataSource, L1Spec, MergeOptions, MergeSpec, PaftJobSpec
 
 BASE = "sha256:" + "1" * 64
 ADAPTERS = {"sft_adapter": "sha256:" + "2" * 64, "preference_adapter": "sha256:" + "3" * 64}
@@ -87,6 +87,8 @@ CHANGES: dict[str, tuple[object, set[str]]] = {
     "sft.data.train[0].format": ("prompt-completion", {"sft"}),
     "sft.l1.mode": ("none", {"sft"}),
     "sft.l1.lambda": (0.002, {"sft"}),
+    "sft.l1.targetSparsity": (0.9, {"sft"}),
+    "sft.l1.granularity": ("rows", {"sft"}),
     "sft.l1.rampFraction": (0.3, {"sft"}),
     "preference.dpo.beta": (0.3, {"preference"}),
     "preference.dpo.losses[0].type": ("ipo", {"preference"}),
@@ -114,6 +116,7 @@ _ARM_REST: dict[str, object] = {
     "data.eval[0].uri": "s3://elsewhere/rows.jsonl",
     **{f"data.{rows}[0].{path}": value for rows in ("train", "eval") for path, value in _ACCESS.items()},
     "training.microBatchSize": 4,
+    "training.packing": False,
     "training.gradientCheckpointing": True,
     "training.saveSteps": 50,
     "training.evalSteps": 50,
@@ -189,8 +192,6 @@ ONE_VALUE: dict[str, object] = {
     "preference.method": "orpo",
     "preference.data.train[0].format": "messages",
     "preference.data.eval[0].format": "messages",
-    "sft.training.packing": True,
-    "preference.training.packing": True,
 }
 """Fields that have one value in this version; another is refused. They are part of the identity."""
 
@@ -241,6 +242,35 @@ def test_the_penalty_s_strength_does_not_matter_where_there_is_none() -> None:
     strong["sft"]["l1"] = {"mode": "none", "lambda": 1e-3}
 
     assert _digests(weak) == _digests(strong)
+
+
+@pytest.mark.parametrize(
+    ("l1", "resolved"),
+    [
+        ({}, {"mode": "proximal", "lambda": 1e-4, "rampFraction": 0.1}),
+        ({"lambda": 0.002, "granularity": "element"}, {"mode": "proximal", "lambda": 0.002, "rampFraction": 0.1}),
+        (
+            {"granularity": "rows"},
+            {"mode": "proximal", "lambda": 1e-4, "rampFraction": 0.1, "granularity": "rows"},
+        ),
+        ({"targetSparsity": 0.9}, {"mode": "proximal", "targetSparsity": 0.9, "rampFraction": 0.5}),
+        (
+            {"mode": "subgradient", "lambda": 0.001},
+            {"mode": "subgradient", "lambda": 0.001, "rampFraction": 0.0},
+        ),
+        ({"mode": "none", "targetSparsity": 0.9, "granularity": "rows"}, {"mode": "none"}),
+    ],
+)
+def test_the_penalty_counts_as_it_acts(l1: dict[str, object], resolved: dict[str, object]) -> None:
+    assert L1Spec.model_validate_json(json.dumps(l1)).resolved() == resolved
+
+
+def test_the_default_penalty_has_the_digest_that_it_had_in_the_first_version() -> None:
+    """Adapters that were trained then are found."""
+    document = complete_document()["spec"]
+    del document["sft"]["l1"]
+
+    assert _digests(document)["sft"] == "sha256:546ccc84d33f4aa35a70985739b07458374f8d23f80253e323e8c18b8617d79e"
 
 
 def test_every_input_digest_matters() -> None:

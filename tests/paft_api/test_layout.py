@@ -7,6 +7,7 @@ DIGEST = "sha256:" + "ab" * 32
 
 def test_a_finished_artifact_is_found_by_its_digest_alone() -> None:
     assert layout.stage_folder("s3://paft/team/", StageName.SFT, DIGEST) == f"s3://paft/team/sft/{'ab' * 32}/"
+    assert layout.reference_folder("s3://paft/team/", DIGEST) == f"s3://paft/team/index/{'ab' * 32}.reference/"
     assert layout.index_uri("s3://paft/team/", DIGEST) == f"s3://paft/team/index/{'ab' * 32}.json"
 
 

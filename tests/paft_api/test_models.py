@@ -26,9 +26,10 @@ NOT_WITH_THE_OTHERS = {
     "spec.merge.output.rank",
     "spec.base.cache.persistentVolumeClaim.claimName",
     "spec.base.cache.emptyDir.sizeLimit",
+    "spec.sft.l1.targetSparsity",
 }
 """Fields that the complete job cannot have: options of other methods, which its candidates have, a rank, which a
-checkpoint has none of, and the other places of a cache."""
+checkpoint has none of, the other places of a cache, and a target beside a strength."""
 
 
 @pytest.mark.parametrize(("model", "document"), DOCUMENTS)

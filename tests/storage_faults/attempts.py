@@ -1,4 +1,6 @@
-"""How an operation ends."""
+"""How work ends."""
+
+from collections.abc import Callable
 
 from tests.storage_faults.operations import OPERATIONS
 from tests.storage_faults.places import Place
@@ -9,9 +11,14 @@ SUCCEEDED = "succeeded"
 
 
 def attempt(operation: str, place: Place) -> tuple[str, str | None]:
+    """SUCCEEDED and the result of an operation, or the error in words."""
+    return in_words(lambda: OPERATIONS[operation](place.open_store(), place))
+
+
+def in_words(work: Callable[[], str]) -> tuple[str, str | None]:
     """SUCCEEDED and the result, or the error in words."""
     try:
-        return SUCCEEDED, OPERATIONS[operation](place.open_store(), place)
+        return SUCCEEDED, work()
     except StageError as error:
         return f"{error.cause}: {error.message}", None
     except Exception as error:  # noqa: BLE001 whatever it is, it is what trials look for

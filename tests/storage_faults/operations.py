@@ -20,6 +20,7 @@ from paft_api.run_spec import RunSpec
 from paft_api.spec.merge import MergeSpec
 from paft_trainer.base.index import index_base
 from paft_trainer.heartbeats import Heartbeat
+from paft_trainer.keeping.saved_checkpoints import delete_checkpoint, list_checkpoints, superseded
 from paft_trainer.merge import stage
 from paft_trainer.prepare.output_checks import check_output
 from paft_trainer.prepare.storage_checks import check_artifact_rights
@@ -28,13 +29,7 @@ from paft_trainer.reporting import Reporter
 from paft_trainer.storage import ObjectStore
 from paft_trainer.training.adapter_publication import publish_adapter
 from paft_trainer.training.arm_session import ArmSession
-from paft_trainer.training.checkpoint import (
-    delete_checkpoint,
-    list_checkpoints,
-    load_newest_checkpoint,
-    save_checkpoint,
-    superseded,
-)
+from paft_trainer.training.checkpoint import load_newest_checkpoint, save_checkpoint
 from paft_trainer.training.stop_signal import StopSignal
 
 STEPS = 2
@@ -94,7 +89,7 @@ def _merge(store: ObjectStore, place: Place, **options: str) -> str:
         endpoint=place.endpoint,
         **options,
     )
-    with mock.patch.object(stage, "open_store", return_value=store):
+    with mock.patch.object(stage, "open_stage_store", return_value=store):
         result = run_merge(run_spec)
     return f"{result.artifact.digest} {result.recipe_digest} {result.bytes}"
 

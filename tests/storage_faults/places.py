@@ -6,16 +6,16 @@ from pathlib import Path
 
 import boto3
 from hack import seaweedfs
-from paft_trainer.storage.patience import Patience
 from tests.storage_faults.sources import write_sources
 
 from paft_api.spec.storage import StorageSpec
 from paft_trainer.base.index import index_base
 from paft_trainer.storage import ObjectStore
-from paft_trainer.storage.open_store import DispatchingStore
+from paft_trainer.storage.dispatching_store import DispatchingStore
 from paft_trainer.storage.retries import RetryPolicy
 from paft_trainer.storage.s3_connection import S3Connection
 from paft_trainer.storage.s3_store import S3Store
+from paft_trainer.storage.stalls import Patience
 
 BUCKET = "faults"
 PART_BYTES = 5 * 1024 * 1024
@@ -55,7 +55,7 @@ class Place:
 
 
 def source_uri(name: str) -> str:
-    """Address of one of the inputs: base, sft, preference, and artifacts with the base's index."""
+    """Address of one of the inputs: base, sft, preference, small/…, and artifacts with the base's index."""
     return f"s3://{BUCKET}/sources/{name}/"
 
 

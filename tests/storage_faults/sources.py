@@ -17,6 +17,7 @@ from paft_trainer.training.checkpoint import Checkpoint, TrainerPosition
 
 WIDTH = 64
 RANK = 4
+SMALL_ROWS = 100
 LARGE_ROWS = 22_000
 """Rows of fp32 that make up more than one part of 5 MiB."""
 
@@ -24,8 +25,12 @@ MODULES = tuple(f"model.layers.{layer}.mlp.up_proj" for layer in range(2))
 
 
 def write_sources(directory: Path) -> None:
-    """Folders base, sft and preference, the same bytes each time."""
-    _write_base(directory / "base")
+    """Folders base, sft and preference, the same bytes each time; and a small base with adapters of which nobody tells
+    where they were trained."""
+    _write_base(directory / "small" / "base", rows=SMALL_ROWS)
+    for seed, name in enumerate(("sft", "preference")):
+        _write_adapter(directory / "small" / name, seed)
+    _write_base(directory / "base", rows=LARGE_ROWS)
     digest = index_base(FileStore(), folder_uri(directory / "base"), None).digest
     for seed, name in enumerate(("sft", "preference")):
         _write_adapter(directory / name, seed)
@@ -66,10 +71,10 @@ def adapter_files(seed: int) -> dict[str, bytes]:
     }
 
 
-def _write_base(folder: Path) -> None:
+def _write_base(folder: Path, *, rows: int) -> None:
     folder.mkdir(parents=True)
     generator = torch.Generator().manual_seed(0)
-    tensors = {"model.embed_tokens.weight": torch.randn(LARGE_ROWS, WIDTH, generator=generator)}
+    tensors = {"model.embed_tokens.weight": torch.randn(rows, WIDTH, generator=generator)}
     for module in MODULES:
         tensors[f"{module}.weight"] = torch.randn(2 * WIDTH, WIDTH, generator=generator)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
@@ -78,7 +83,7 @@ def _write_base(folder: Path) -> None:
 
 
 def _write_adapter(folder: Path, seed: int) -> None:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     LoraConfig(r=RANK, lora_alpha=8, target_modules=["up_proj"], task_type="CAUSAL_LM").save_pretrained(str(folder))
     save_file(_factors(10 + seed), folder / "adapter_model.safetensors")
 

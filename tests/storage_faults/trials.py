@@ -1,7 +1,7 @@
 """One trial: an operation that meets one fault, and what must be true of it afterwards.
 
 - A fault that passes is not noticed: the result and every object are those of a run without it.
-- Where bytes were falsified, the operation succeeds likewise, or fails with the cause ArtifactMismatch.
+- Where bytes were falsified, the operation succeeds likewise, or fails with a cause of _FALSE_CONTENT.
 - Every manifest that is there is true, at once, whatever was killed: all that it names can be verified.
 - Unless it has succeeded, the operation begun again comes to the result, and to the objects, of a run without a fault.
 - What a base's bytes are nobody knows before they are read: where those were falsified, `paft verify` finds it later.
@@ -20,22 +20,21 @@ from tests.storage_faults.attempts import SUCCEEDED, attempt
 from tests.storage_faults.child import KILLED, Nursery
 from tests.storage_faults.exchanges import Exchange, Fault, Names, Request
 from tests.storage_faults.fault_proxy import FaultProxy
+from tests.storage_faults.observers import Observer, differences
 from tests.storage_faults.operations import OPERATIONS
-from tests.storage_faults.places import BUCKET, Place, objects, source_uri, upload_sources
+from tests.storage_faults.places import Place, objects, upload_sources
 
 from paft_api.causes import Cause
-from paft_api.layout import ADAPTER_MANIFEST_FILE, CHECKPOINT_MANIFEST_FILE, MERGE_MANIFEST_FILE
-from paft_trainer.storage import ObjectStore
-from paft_trainer.training.checkpoint import list_checkpoints, load_checkpoint
-from paft_trainer.verification import verify
 
 SILENCE_SECONDS = 0.5
 """What a client waits for where a stall is to be noticed."""
 
+_FALSE_CONTENT = (Cause.ARTIFACT_MISMATCH, Cause.CONFIG_INVALID)
+"""The latter where a file is one that could be, but could not be used."""
+
 FOUND_LATER = "found later"
 """The outcome where a base's index is wrong, and verification says so."""
 
-_PROBE = ".paft-probe-"
 _BEGINS_UPLOAD = " uploads"
 
 
@@ -103,34 +102,34 @@ class Trials:
             self._clean[operation] = self._run_clean(operation)
         return self._clean[operation]
 
-    def all_trials(self) -> list[Trial]:
-        """Every request of every operation, with every fault that it can meet."""
+    def of(self, operation: str) -> list[Trial]:
+        """Every request of an operation, with every fault that it can meet."""
+        exchanges = sorted(self.clean(operation).exchanges, key=lambda exchange: str(exchange.request))
         return [
             Trial(operation=operation, request=exchange.request, fault=fault)
-            for operation in OPERATIONS
-            for exchange in self.clean(operation).exchanges
+            for exchange in exchanges
             for fault in Fault
             if exchange.can_meet(fault)
         ]
 
     def judge(self, trial: Trial) -> Outcome:
-        """Run and look."""
+        """Run and observer."""
         clean = self.clean(trial.operation)
         place = self._new_place(SILENCE_SECONDS if "stall" in trial.fault else 5.0)
         ended, result = self._run_with_fault(trial, place)
         happened = [f"{fault}: {request}" for request, fault in self._proxy.happened]
-        look = _Look(self._store, place, self._client)
+        observer = Observer(self._store, place, self._client)
         if trial.misleads_index and ended == SUCCEEDED and result != clean.result:
             ended = FOUND_LATER
-            problems = [*look.trusted_index()]
+            problems = [*observer.trusted_index()]
         else:
-            problems = [*self._wrong_end(trial, ended, result, look, clean), *look.untrue_manifests()]
+            problems = [*self._wrong_end(trial, ended, result, observer, clean), *observer.untrue_manifests()]
         if not trial.fault.kills and _BEGINS_UPLOAD not in trial.request.target:
-            problems += [f"left an upload: {key}" for key in look.uploads()]
+            problems += [f"left an upload: {key}" for key in observer.uploads()]
         if ended != SUCCEEDED:
-            problems += self._rerun(trial, place, look, clean)
-        look.abort_uploads()
-        problems += [f"cannot clean up the upload of {key}" for key in look.uploads()]
+            problems += self._rerun(trial, place, observer, clean)
+        observer.abort_uploads()
+        problems += [f"cannot clean up the upload of {key}" for key in observer.uploads()]
         return Outcome(happened=happened, ended=ended, problems=problems)
 
     def _run_clean(self, operation: str) -> CleanRun:
@@ -157,66 +156,25 @@ class Trials:
         self._proxy.begin(Names(place.folder), plan)
         return attempt(trial.operation, place)
 
-    def _wrong_end(self, trial: Trial, ended: str, result: str | None, look: "_Look", clean: CleanRun) -> Iterator[str]:
+    def _wrong_end(
+        self, trial: Trial, ended: str, result: str | None, observer: Observer, clean: CleanRun
+    ) -> Iterator[str]:
         if trial.fault.kills:
             if ended not in (KILLED, SUCCEEDED):
                 yield f"ended with {ended}"
             return
         if ended == SUCCEEDED:
-            yield from _differences(result, look.objects(), clean)
-        elif not (trial.fault.falsifies and ended.startswith(f"{Cause.ARTIFACT_MISMATCH}: ")):
+            yield from _differences(result, observer.objects(), clean)
+        elif not (trial.fault.falsifies and ended.partition(": ")[0] in _FALSE_CONTENT):
             yield f"ended with {ended}"
 
-    def _rerun(self, trial: Trial, place: Place, look: "_Look", clean: CleanRun) -> Iterator[str]:
+    def _rerun(self, trial: Trial, place: Place, observer: Observer, clean: CleanRun) -> Iterator[str]:
         self._proxy.begin(Names(place.folder))
         ended, result = attempt(trial.operation, place)
         if ended != SUCCEEDED:
             yield f"begun again it ended with {ended}"
         else:
-            yield from (f"begun again: {difference}" for difference in _differences(result, look.objects(), clean))
-
-
-class _Look:
-    """What an observer sees of a place, past the proxy."""
-
-    def __init__(self, store: ObjectStore, place: Place, client: Any) -> None:
-        self._store = store
-        self._place = place
-        self._client = client
-
-    def objects(self) -> dict[str, bytes]:
-        """All objects but what a killed process leaves and nobody reads: probes, and halves of removed checkpoints."""
-        found = objects(self._client, self._place.folder)
-        return {name: body for name, body in found.items() if not (_PROBE in name or _is_half_removed(name, found))}
-
-    def untrue_manifests(self) -> Iterator[str]:
-        """What can be seen to be wrong at once."""
-        for info in list(self._store.list(self._place.uri)):
-            folder, _, name = info.uri.rpartition("/")
-            if name in (MERGE_MANIFEST_FILE, ADAPTER_MANIFEST_FILE):
-                found = verify(self._store, f"{folder}/", artifacts_uri=self._place.storage.artifacts_uri)
-                yield from (f"{one.file}: {one.message}" for part in found.folders for one in part.problems)
-        for saved in list_checkpoints(self._store, self._place.uri):
-            if load_checkpoint(self._store, saved) is None:
-                yield f"{saved.folder} is not what its manifest says"
-
-    def trusted_index(self) -> Iterator[str]:
-        """Whether a wrong index is believed; it is removed, as those do whom verification tells of it."""
-        folder = f"{self._place.storage.artifacts_uri}index/"
-        if verify(self._store, source_uri("base"), artifacts_uri=self._place.storage.artifacts_uri).is_sound:
-            yield "nobody can tell that the index is wrong"
-        for info in list(self._store.list(folder)):
-            self._store.delete(info.uri)
-
-    def uploads(self) -> list[str]:
-        """Keys of unfinished uploads, as the server itself tells."""
-        found = self._client.list_multipart_uploads(Bucket=BUCKET, Prefix=self._place.folder).get("Uploads", ())
-        return [upload["Key"] for upload in found]
-
-    def abort_uploads(self) -> None:
-        """By the store, as cleaning up does."""
-        for upload in list(self._store.unfinished_uploads(self._place.uri)):
-            self._store.abort_upload(upload)
+            yield from (f"begun again: {difference}" for difference in _differences(result, observer.objects(), clean))
 
 
 @contextlib.contextmanager
@@ -230,21 +188,7 @@ def running_trials(server: seaweedfs.S3Server, directory: Path) -> Iterator[Tria
         yield Trials(server, proxy, client, nursery)
 
 
-def _differences(result: str | None, found: dict[str, bytes], clean: CleanRun) -> Iterator[str]:
+def _differences(result: str | None, found: Mapping[str, bytes], clean: CleanRun) -> Iterator[str]:
     if result != clean.result:
         yield f"the result is {result} instead of {clean.result}"
-    for name in sorted(clean.objects.keys() | found.keys()):
-        if found.get(name) != clean.objects.get(name):
-            yield f"{name} is {_kind(found.get(name), clean.objects.get(name))}"
-
-
-def _is_half_removed(name: str, found: Mapping[str, bytes]) -> bool:
-    """Whether it lies in the folder of a checkpoint without a manifest."""
-    folder = name.rpartition("/")[0]
-    return "/checkpoints/" in name and f"{folder}/{CHECKPOINT_MANIFEST_FILE}" not in found
-
-
-def _kind(found: bytes | None, expected: bytes | None) -> str:
-    if found is None:
-        return "missing"
-    return "too much" if expected is None else "another"
+    yield from differences(found, clean.objects)

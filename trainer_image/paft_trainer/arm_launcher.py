@@ -1,7 +1,5 @@
 """Starts the ranks of an arm on this node, waits for them, and tells which failure came first."""
 
-import multiprocessing
-import os
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -35,7 +33,6 @@ from paft_trainer.stage_store import open_impatient_store, open_stage_store
 from paft_trainer.storage import ObjectStore
 
 _SIGNALS_OF_THE_AGENT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-_PRELOADED = ["paft_trainer.forkserver_process", "paft_trainer.training.rank"]
 _LAST_WAIT_SECONDS = 10
 """For the launchers of other nodes once the ranks here are done; torch's 300 s would outlast most pods' grace."""
 
@@ -120,8 +117,6 @@ def _tell_reading(base_uri: str, size: int) -> None:
 
 def _run_ranks(run_spec: RunSpec, base_folder: Path, rendezvous: NodeRendezvous) -> None:
     world = _world(run_spec)
-    _set_environment(world)
-    multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOADED)
     workers = WorkerSpec(
         role=run_spec.identity.stage,
         local_world_size=world.processes_per_node,
@@ -181,21 +176,6 @@ def _arm(run_spec: RunSpec) -> SftRun | PreferenceRun:
 
 def _world(run_spec: RunSpec) -> World:
     return _arm(run_spec).world
-
-
-def _set_environment(world: World) -> None:
-    """Before the forkserver starts, for what libraries read once when they are imported."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    if world.device == "cpu":
-        os.environ["DS_ACCELERATOR"] = "cpu"
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        if world.nodes == 1:
-            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    elif world.visible_devices is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(str(device) for device in world.visible_devices)
-    if world.threads_per_process is not None:
-        os.environ["OMP_NUM_THREADS"] = str(world.threads_per_process)
 
 
 def _first_failure(run_spec: RunSpec, error: ChildFailedError, counter: OutOfMemoryCounter, node: int) -> Failure:

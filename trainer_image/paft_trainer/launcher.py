@@ -24,6 +24,7 @@ from paft_trainer.config_map_reports import ConfigMapReportSink, pod_api_server
 from paft_trainer.failures import classify
 from paft_trainer.kernel_cache import keep_kernels_in
 from paft_trainer.parent_process import stop_with_parent
+from paft_trainer.rank_forkserver import start_importing
 from paft_trainer.report_forwarder import ReportForwarder
 from paft_trainer.reporting import FileReportSink, Reporter
 
@@ -87,6 +88,7 @@ def _run(run_spec: RunSpec, reporter: Reporter) -> bool:
             reporter.succeeded(merge.run(run_spec, reporter))
             return True
         case StageName.SFT | StageName.PREFERENCE:
+            start_importing(run_spec)
             from paft_trainer.arm_launcher import launch_arm
 
             return launch_arm(run_spec, reporter)

@@ -58,7 +58,7 @@ def finish_publication(store: ObjectStore, stage_folder: str, claim: Mapping[str
                 ) from error
     manifest = json.loads(_read(store, stage_folder, ADAPTER_MANIFEST_FILE, manifest_sha256, stage_folder))
     artifact = FinishedArtifact(uri=stage_folder, digest=manifest["digest"])
-    metrics = AdapterMetrics.model_validate(manifest["metrics"])
+    metrics = AdapterMetrics.model_validate_json(json.dumps(manifest["metrics"]))
     return AdapterResult(artifact=artifact, adopted=True, **dict(metrics))
 
 

@@ -11,7 +11,7 @@ from paft_api.crd.merge_rules import MERGE_RULES
 from paft_api.crd.rule import Rule, formatted
 from paft_api.labels import RESERVED_KEYS, RESERVED_PREFIXES
 from paft_api.model import MAXIMUM_URI_LENGTH, Unavailable
-from paft_api.spec import DataFormat, DpoSpec, SchedulingSpec, SftSpec
+from paft_api.spec import DataFormat, DpoSpec, L1Spec, SchedulingSpec, SftSpec
 from paft_api.spec.trainer import Toleration
 from paft_api.stage_pods import RENDEZVOUS_VARIABLES
 
@@ -96,6 +96,8 @@ IS_RESERVED = " || ".join(
 
 _LOSS_TYPES = resolved(DpoSpec, "losses[].type")
 _ONCE = f"{_LOSS_TYPES}.exists_one(other, other == name)"
+_L1_MODE = resolved(L1Spec, "mode")
+_GRANULARITY = resolved(L1Spec, "granularity")
 _ADMISSION = resolved(SchedulingSpec, "admission")
 _BACKEND = resolved(SchedulingSpec, "backend")
 _OPERATOR = resolved(Toleration, "operator")
@@ -109,6 +111,27 @@ RULES: Mapping[str, list[Rule]] = {
     ],
     "arm.ArmSpec._global_batch_divides": [_global_batch_divides()],
     "sft.SftSpec._formats_fit": _formats_fit(DataFormat.MESSAGES, DataFormat.PROMPT_COMPLETION),
+    "sft.L1Spec._lambda_or_target": [
+        Rule(
+            rule="!has(self.lambda) || !has(self.targetSparsity)",
+            message="excludes targetSparsity; remove one of them",
+            field_path=".lambda",
+        )
+    ],
+    "sft.L1Spec._subgradient_needs_lambda": [
+        Rule(
+            rule=f'{_L1_MODE} != "subgradient" || has(self.lambda)',
+            message="subgradient needs lambda; add it, or use proximal",
+            field_path=".mode",
+        )
+    ],
+    "sft.L1Spec._rows_need_zeros": [
+        Rule(
+            rule=f'{_L1_MODE} != "subgradient" || {_GRANULARITY} != "rows"',
+            message="rows needs mode proximal, since subgradient makes no row zero",
+            field_path=".granularity",
+        )
+    ],
     "preference.PreferenceSpec._formats_fit": _formats_fit(DataFormat.PREFERENCE),
     "preference.DpoSpec._types_once": [
         Rule(

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from paft_api.model import Model, unavailable
+from paft_api.model import Model
 from paft_api.spec.free_form import FreeForm
 
 
@@ -34,7 +34,8 @@ class TrainingSpec(Model):
     """Rows per optimizer step in all; a multiple of nodes × processesPerNode × microBatchSize. Default: 64."""
 
     micro_batch_size: Annotated[int, Field(ge=1, le=4096)] = 1
-    """Rows per process and forward pass; does not change the result. Default: 1."""
+    """Rows of maxLength tokens that a process computes in one forward pass; with packing as many shorter ones as give
+    no more tokens. Does not change the result. Default: 1."""
 
     max_length: Annotated[int, Field(ge=8, le=1_048_576)] = 2048
     """Tokens per row; longer rows are cut at the end. Default: 2048."""
@@ -57,8 +58,9 @@ class TrainingSpec(Model):
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Arithmetic of the model; master weights are always fp32. Default: auto, which is bf16 on CUDA and fp32 on CPU."""
 
-    packing: Annotated[bool, unavailable(True, instead="remove it or set false")] = False
-    """Put several rows into one sequence. Default: false; true is not available in this version."""
+    packing: bool = True
+    """Put the rows of a forward pass one after the other without padding, none of which sees another; does not change
+    the result. Models that would mix them get padded batches. Default: true."""
 
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """Seed of the adapter's initial weights, the order of rows and dropout. Default: 0."""

@@ -19,7 +19,7 @@ from paft_cli.local.directories import JobDirectory
 from paft_cli.local.machine import Machine, this_machine, worlds_on
 from paft_cli.merge_recipes.words import options_in_words
 from paft_cli.tables import aligned
-from paft_operator.worlds import describe_world
+from paft_operator.worlds import describe_order, describe_world
 
 
 def show_plan(file: Path, *, output: str) -> None:
@@ -37,6 +37,7 @@ def plan_document(job: PaftJob, directory: JobDirectory, machine: Machine) -> di
     return {
         "state": str(directory.path),
         "machine": {"cpus": machine.cpus, "cudaDevices": list(machine.cuda_devices)},
+        "arms": describe_order(worlds),
         "stages": [
             _prepare_entry(job),
             *(_arm_entry(job, arm, worlds) for arm in ARMS),
@@ -166,6 +167,7 @@ def _text(document: dict[str, Any]) -> str:
         aligned(rows),
         "",
         *(stage["decision"] for stage in document["stages"] if "decision" in stage),
+        document["arms"],
         *_recipe_lines(document["stages"][-1]),
         "",
     ]

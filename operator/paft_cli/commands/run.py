@@ -18,14 +18,14 @@ from paft_cli.display.displays import display_on
 from paft_cli.display.summary import failure_text, stop_text, success_text
 from paft_cli.errors import EXIT_FAILED, CommandError
 from paft_cli.local import local_job
-from paft_cli.local.directories import JobDirectory, paft_home
+from paft_cli.local.directories import JobDirectory, node_cache, paft_home
 from paft_cli.local.executor import Outcome, execute
 from paft_cli.local.job_lock import exclusive
 from paft_cli.local.launchers import TRAINER_COMMAND, Launchers
 from paft_cli.local.local_host import LocalHost
 from paft_cli.local.machine import this_machine, worlds_on
 from paft_cli.local.stop_signals import StopSignals
-from paft_operator.worlds import describe_world
+from paft_operator.worlds import describe_order, describe_world
 
 STOP_GRACE_SECONDS = 300
 """What ranks have to save after Ctrl-C; a second one ends the waiting."""
@@ -87,6 +87,10 @@ def _announce(job: PaftJob, directory: JobDirectory, worlds: Mapping[StageName, 
     )
     console.print(describe_world(StageName.SFT, job.spec.sft, worlds[StageName.SFT]), markup=False)
     console.print(describe_world(StageName.PREFERENCE, job.spec.preference, worlds[StageName.PREFERENCE]), markup=False)
+    console.print(describe_order(worlds), markup=False)
+    cache = job.spec.base.cache
+    if cache is not None and cache.host_path is None:
+        console.print(f"base.cache is a volume in clusters; here it is {node_cache()}", markup=False)
     if job.spec.storage.secret_ref is not None:
         console.print(
             f"storage.secretRef {job.spec.storage.secret_ref.name} is a Secret in clusters; here it is the profile of "

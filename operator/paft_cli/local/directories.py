@@ -31,6 +31,11 @@ def paft_home() -> Path:
     return Path(os.environ.get(HOME_VARIABLE) or ".paft").absolute()
 
 
+def node_cache() -> Path:
+    """Parts of bases that all jobs of this folder share, where a job names no other place."""
+    return paft_home() / "cache" / "node"
+
+
 @dataclass(frozen=True, slots=True)
 class AttemptDirectory:
     """The folder of one attempt."""

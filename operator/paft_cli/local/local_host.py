@@ -11,7 +11,7 @@ from paft_api.spec import BaseCacheSpec, EmptyDirCache, PaftJob
 from paft_api.stages import StageName
 from paft_cli.local.attempt_exit import classify_exit
 from paft_cli.local.attempt_records import ExitRecord
-from paft_cli.local.directories import AttemptDirectory, JobDirectory
+from paft_cli.local.directories import AttemptDirectory, JobDirectory, node_cache
 from paft_cli.local.files import write_atomically
 from paft_cli.local.launchers import Launchers, process_record
 from paft_operator.planner.actions import StartAttempt, StopAttempt
@@ -73,11 +73,12 @@ class LocalHost:
             if self._launchers.is_running(attempt):
                 self._launchers.kill(attempt)
 
-    def _base_cache(self, cache: BaseCacheSpec | None) -> NodeCache:
+    @staticmethod
+    def _base_cache(cache: BaseCacheSpec | None) -> NodeCache:
         """The folder of the machine that the job names, as on a node; else our own."""
         if cache is None:
             cache = BaseCacheSpec(empty_dir=EmptyDirCache())
-        directory = cache.host_path.path if cache.host_path is not None else self._cache_directory / "node"
+        directory = cache.host_path.path if cache.host_path is not None else node_cache()
         return NodeCache(directory=str(directory), max_bytes=cache.max_bytes)
 
     def _observe(self, directory: AttemptDirectory) -> AttemptObservation | None:

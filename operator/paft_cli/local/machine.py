@@ -32,13 +32,9 @@ def this_machine(environment: Mapping[str, str]) -> Machine:
 
 def worlds_on(machine: Machine, job: PaftJob) -> dict[StageName, World]:
     """The processes of each arm on this machine."""
-    from paft_operator.worlds import local_world, share_devices
+    from paft_operator.worlds import local_worlds
 
-    sft_devices, preference_devices = share_devices(machine.cuda_devices)
-    return {
-        StageName.SFT: local_world(job.spec.sft, cuda_devices=sft_devices, cpus=machine.cpus),
-        StageName.PREFERENCE: local_world(job.spec.preference, cuda_devices=preference_devices, cpus=machine.cpus),
-    }
+    return local_worlds(job.spec, cuda_devices=machine.cuda_devices, cpus=machine.cpus)
 
 
 def _cpus() -> int:

@@ -1,15 +1,20 @@
-"""Both arms: each on its own, or, where a queue has to admit both at once, started together."""
+"""Both arms: each on its own; started together, where a queue has to admit both at once; or one after the other, where
+they need the same devices."""
 
-from paft_api.conditions import WAITS_FOR_OTHER_ARM
+from paft_api.conditions import WAITS_FOR_DEVICES, WAITS_FOR_OTHER_ARM
 from paft_api.stages import ARMS, StageName
 from paft_api.status import StageState
 from paft_operator.planner.actions import StartAttempt
 from paft_operator.planner.planning import Planning
 from paft_operator.planner.stage_attempts import plan_stage
+from paft_operator.worlds import take_turns
 
 
 def plan_arms(planning: Planning) -> None:
     """Bring both arms forward."""
+    if take_turns(planning.observed.worlds):
+        _plan_in_turn(planning)
+        return
     before, actions = dict(planning.stages), list(planning.actions)
     _plan_each(planning)
     if not planning.observed.arms_start_together or not _is_split(planning):
@@ -25,6 +30,24 @@ def plan_arms(planning: Planning) -> None:
             planning.update(arm, message=WAITS_FOR_OTHER_ARM)
         if entry.retry_at is not None and entry.retry_at > planning.now:
             planning.wake_up_in((entry.retry_at - planning.now).total_seconds())
+
+
+def _plan_in_turn(planning: Planning) -> None:
+    """One arm at a time has processes: the one that runs, else the first that can start."""
+    running = [arm for arm in ARMS if planning.running(arm) is not None]
+    for arm in [*running, *(arm for arm in ARMS if arm not in running)]:
+        is_free = all(other is arm or not _has_processes(planning, other) for other in ARMS)
+        may_start, planning.may_start = planning.may_start, planning.may_start and is_free
+        plan_stage(planning, arm, planning.stages[arm].digest)
+        planning.may_start = may_start
+        if not is_free and planning.stages[arm].state in (StageState.PENDING, StageState.STOPPED):
+            planning.update(arm, message=WAITS_FOR_DEVICES)
+
+
+def _has_processes(planning: Planning, arm: StageName) -> bool:
+    """Whether an attempt at this arm runs, or starts now."""
+    starts = any(isinstance(action, StartAttempt) and action.stage is arm for action in planning.actions)
+    return starts or planning.running(arm) is not None
 
 
 def _plan_each(planning: Planning) -> None:

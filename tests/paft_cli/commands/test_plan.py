@@ -99,14 +99,25 @@ def test_the_form_of_the_output_is_told(
     assert line in capsys.readouterr().out.splitlines()
 
 
-def test_two_arms_share_the_gpus_of_a_machine(workplace: Workplace) -> None:
+@pytest.mark.parametrize(
+    ("devices", "shared_out", "order"),
+    [
+        ((0, 1, 2, 3, 4, 5, 6, 7), ([0, 1, 2, 3], [4, 5, 6, 7]), "both at the same time"),
+        ((0, 1, 2, 3), ([0, 1, 2, 3], [0, 1, 2, 3]), "one after the other, for there are fewer GPUs"),
+        ((), ([], []), "both at the same time"),
+    ],
+)
+def test_two_arms_share_the_gpus_of_a_machine_or_take_turns(
+    devices: tuple[int, ...], shared_out: tuple[list[int], list[int]], order: str, workplace: Workplace
+) -> None:
     for arm in ("sft", "preference"):
-        workplace.change(lambda spec, arm=arm: spec[arm].update(resources={"nodes": 2, "gpusPerNode": 4}))
+        workplace.change(lambda spec, arm=arm: spec[arm].update(resources={"nodes": 1, "gpusPerNode": 4}))
     job = local_job.resume(workplace.job, read_job(Path("job.yaml")))
-    document = plan_document(job, workplace.job, Machine(cpus=16, cuda_devices=(0, 1, 2, 3)))
+    document = plan_document(job, workplace.job, Machine(cpus=16, cuda_devices=devices))
     sft, preference = document["stages"][1:3]
-    assert (sft["cudaDevices"], preference["cudaDevices"]) == ([0, 1], [2, 3])
-    assert (sft["processes"], sft["gradientAccumulationSteps"]) == (2, 4)
+    assert (sft["cudaDevices"], preference["cudaDevices"]) == shared_out
+    assert (sft["processes"], sft["gradientAccumulationSteps"]) == (4, 2)
+    assert document["arms"].startswith(f"arms: {order}")
 
 
 def test_after_a_stop_the_plan_continues_and_after_a_change_it_begins_anew(

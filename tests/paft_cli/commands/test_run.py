@@ -11,6 +11,7 @@ from paft_api.stages import StageName
 from paft_api.status import Phase, StageState
 from paft_cli.commands.run import run
 from paft_cli.errors import CommandError
+from paft_cli.local.machine import Machine
 
 
 def test_a_job_runs_to_its_end_and_later_runs_do_only_what_has_changed(
@@ -32,6 +33,31 @@ def test_a_job_runs_to_its_end_and_later_runs_do_only_what_has_changed(
     workplace.change(lambda spec: spec["sft"]["training"].update(learningRate=1.0e-3))
     assert workplace.run() == 0
     assert [start[:2] for start in workplace.starts()[6:]] == [("prepare", 3), ("sft", 2), ("merge", 3)]
+
+
+@pytest.mark.parametrize(
+    ("devices", "order"),
+    [
+        ((0,), "one after the other, for there are fewer GPUs than both ask for together"),
+        ((0, 1), "both at the same time"),
+    ],
+)
+def test_arms_share_gpus_or_run_one_after_the_other(
+    devices: tuple[int, ...],
+    order: str,
+    workplace: Workplace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("paft_cli.commands.run.this_machine", lambda _: Machine(cpus=2, cuda_devices=devices))
+    for arm in ("sft", "preference"):
+        workplace.change(lambda spec, arm=arm: spec[arm].update(resources={"gpusPerNode": 1}))
+    assert workplace.run() == 0
+    assert f"arms: {order}\n" in capsys.readouterr().out
+    sft, preference = (workplace.status.stage(arm) for arm in (StageName.SFT, StageName.PREFERENCE))
+    assert sft.finished_at is not None
+    assert preference.started_at is not None
+    assert (preference.started_at >= sft.finished_at) == (len(devices) == 1)
 
 
 def test_a_permanent_failure_names_cause_remedy_and_log(

@@ -219,7 +219,8 @@ def test_of_a_base_that_is_too_large_a_part_stays(tmp_path: Path) -> None:
     most = base.index.size // 2
     assert base.read_all(max_bytes=most) == base.index.size
     part = kept_bytes(base.cache)
-    assert most * 63 / 64 - 2 * EXTENT < part <= most * 63 / 64
+    # The last extents, which are asked for at once, may each find no room because of the others.
+    assert most * 63 / 64 - (cached_pieces.EXTENTS_AT_ONCE + 1) * EXTENT < part <= most * 63 / 64
     assert base.read_all(max_bytes=most) == base.index.size - part
     assert base.notices == 2 * [
         f"{base.cache}/extents: the node's cache keeps no more: there is no room in it that other bases could leave; "

@@ -1,5 +1,7 @@
 """When calls are tried again, with a clock of the test's own."""
 
+import threading
+
 import pytest
 
 from paft_trainer.storage.errors import StorageUnavailable
@@ -97,7 +99,33 @@ def test_a_pause_that_the_store_asks_for_is_kept() -> None:
 
 
 def test_what_nobody_waits_for_any_more_is_not_tried_again() -> None:
-    clock = Clock()
+    clock, given_up, calls = Clock(), threading.Event(), []
+
+    def call() -> None:
+        calls.append("call")
+        raise TemporaryFault("503", pause_seconds=30)
+
+    retries = policy(clock, [])
+    given_up.set()
     with pytest.raises(StorageUnavailable):
-        policy(clock, []).run(failing(1), what="PUT x", given_up=lambda: True)
-    assert clock.pauses == []
+        retries.run(call, what="PUT x", given_up=given_up)
+    assert calls == ["call"]
+
+
+def test_giving_up_ends_a_pause() -> None:
+    given_up, ended = threading.Event(), []
+
+    def call() -> None:
+        raise TemporaryFault("503", pause_seconds=50)
+
+    def wait() -> None:
+        with pytest.raises(StorageUnavailable):
+            RetryPolicy(window_seconds=60, on_wait=lambda message: given_up.set()).run(
+                call, what="PUT x", given_up=given_up
+            )
+        ended.append(True)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert ended == [True]

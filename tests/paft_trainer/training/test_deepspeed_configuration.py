@@ -14,8 +14,8 @@ CUDA = World(nodes=2, processes_per_node=8, device="cuda", gradient_accumulation
 def test_the_whole_configuration_on_cpu() -> None:
     assert deepspeed_configuration(SftTrainingSpec(global_batch_size=8), CPU) == {
         "train_batch_size": 8,
-        "train_micro_batch_size_per_gpu": 1,
-        "gradient_accumulation_steps": 4,
+        "train_micro_batch_size_per_gpu": 4,
+        "gradient_accumulation_steps": 1,
         "gradient_clipping": 1.0,
         "bf16": {"enabled": False},
         "zero_optimization": {

@@ -10,6 +10,9 @@ from pathlib import Path
 from paft_trainer.base.cache_room import CacheRoom
 from paft_trainer.base.extent_files import ExtentFiles
 
+_PATIENCE_SECONDS = 60.0
+"""For whoever fetches the same file; after that it is fetched twice."""
+
 
 class KeptFiles:
     """Of one base. `directory`: the node's cache, of at most `max_bytes`. Raises OSError."""
@@ -25,14 +28,13 @@ class KeptFiles:
         found = self._find(sha256)
         if found is not None:
             return found
-        with self._files.locked(sha256, size, wait=True) as partial:
-            assert partial is not None
+        with self._files.locked(sha256, size, patience_seconds=_PATIENCE_SECONDS) as partial:
             # Another arm may have fetched it while this one waited.
             found = self._find(sha256)
             if found is not None:
                 return found
             content = fetch()
-            if self._room.reserve(size):
+            if partial is not None and self._room.reserve(size):
                 try:
                     partial.write_at(0, memoryview(content))
                     partial.commit()

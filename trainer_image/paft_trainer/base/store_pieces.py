@@ -53,6 +53,17 @@ class StorePieces:
             finally:
                 threads.shutdown(wait=False, cancel_futures=True)
 
+    def read_range(self, name: str, start: int, size: int) -> memoryview:
+        """Some bytes of one tensor, from offset `start` within it, by one request for the pieces that have them.
+
+        Raises as `read`.
+        """
+        run = self.index.tensors[name].covering(start, start + size)
+        if run.count == 0:
+            return memoryview(b"")
+        ((_, content),) = self._verified(Request(file=run.tensor.file, runs=(run,)))
+        return content[start - run.start :][:size]
+
     def _verified(self, request: Request) -> list[tuple[PieceRun, memoryview]]:
         """The bytes of each of its runs; asked for once more where they are wrong."""
         content = self._fetch(request)

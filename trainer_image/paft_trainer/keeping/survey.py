@@ -79,7 +79,7 @@ def judge_index(store: ObjectStore, request: SurveyRequest, folders: Iterable[Ju
     if busy:
         why = f"an attempt at {busy[0].uri} is not proven to be over, and may read it"
     elif not request.index:
-        why = "it saves reading bases and data again; --index removes it"
+        why = "it saves work on bases and data that was done before; --index removes it"
     remove = request.index and not busy
     verdicts = [
         Verdict(kind=ItemKind.INDEX, name=name, remove=remove, why=why, objects=(name,), size=size)

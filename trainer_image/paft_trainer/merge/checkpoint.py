@@ -8,6 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from paft_trainer.available_processors import available_processors
+from paft_trainer.base.store_pieces import StorePieces
 from paft_trainer.merge.arithmetic import DTYPES, Arithmetic
 from paft_trainer.merge.base_hashes import BaseHashes
 from paft_trainer.merge.interference import TensorFigures
@@ -51,14 +52,16 @@ class Fusion:
 @dataclass(kw_only=True)
 class CheckpointWriter:
     """Writes the shards of all fusions. `merged`: names of the tensors that get a delta. `hashes`: takes the base's
-    tensors on their way, where nobody knows the base's digest. `chunk_elements`: of a weight, for whole rows. The bytes
-    written depend on neither of the last two."""
+    tensors on their way, where nobody knows the base's digest. `pieces`: gives its bytes verified, where somebody has
+    read them before. `chunk_elements`: of a weight, for whole rows. The bytes written depend neither on that nor on
+    `workers`."""
 
     store: ObjectStore
     arithmetic: Arithmetic
     merged: frozenset[str]
     progress: Progress
     hashes: BaseHashes | None = None
+    pieces: StorePieces | None = None
     workers: int = field(default_factory=available_processors)
     chunk_elements: int = CHUNK_ELEMENTS
 
@@ -147,7 +150,9 @@ class CheckpointWriter:
         height, columns = tensor.entry.shape
         return list(Rows(start=0, stop=height, columns=columns).cut(self.chunk_elements))
 
-    def _read(self, tensor: SourceTensor, start: int, size: int) -> bytes:
+    def _read(self, tensor: SourceTensor, start: int, size: int) -> bytes | memoryview:
+        if self.pieces is not None:
+            return self.pieces.read_range(tensor.entry.name, start, size)
         return self.store.read_range(tensor.uri, tensor.entry.start + start, size)
 
     def _submit(
@@ -202,7 +207,7 @@ class Part:
     """Some bytes of a tensor, to be copied where they are not merged. `replaced`: what each fusion writes in their
     place, where one of them takes the tensor from an adapter."""
 
-    base: bytes
+    base: bytes | memoryview
     replaced: tuple[bytes | memoryview, ...] = ()
     merged: MergedRows | None = None
     work: TensorWork | None = None
@@ -219,6 +224,6 @@ class Part:
         return replace(self, base=b"", replaced=(), merged=figures)
 
 
-def _merged(work: TensorWork, rows: Rows, reading: "Future[bytes]") -> Part:
+def _merged(work: TensorWork, rows: Rows, reading: "Future[bytes | memoryview]") -> Part:
     content = reading.result()
     return Part(base=content, merged=work.merge(rows, content), work=work)

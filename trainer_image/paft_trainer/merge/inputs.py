@@ -10,6 +10,7 @@ from paft_api.run_spec import MergeRun, RunSpec
 from paft_trainer.adapters import Adapter, read_adapter, require_base
 from paft_trainer.base.identity import listing_digest
 from paft_trainer.base.index import index_base
+from paft_trainer.base.kept_index import BaseIndex
 from paft_trainer.checkpoint_files import CheckpointFiles, find_checkpoint_files, require_index
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid
 from paft_trainer.merge.arithmetic import DTYPES
@@ -42,13 +43,15 @@ class MergeInputs:
     """All that goes into a merge. `adapters`: by arm.
 
     `base_digest`: of the base's content, where it is known or matters before the base is read; else None, and
-    `listing_digest`, over its files' addresses, sizes and ETags, says which base it is until it has been read.
+    `listing_digest`, over its files' addresses, sizes and ETags, says which base it is until it has been read. `index`:
+    by which its bytes are verified when they are read, where its digest is known from one.
     """
 
     base: BaseTensors
     base_digest: str | None
     listing_digest: str
     adapters: dict[str, Adapter]
+    index: BaseIndex | None = None
 
     @property
     def merged_names(self) -> frozenset[str]:
@@ -75,7 +78,9 @@ def read_inputs(store: ObjectStore, run_spec: RunSpec, merge: MergeRun) -> Merge
     inputs = read_headers(store, run_spec, merge)
     if not needs_base_digest(run_spec, inputs):
         return inputs
-    return with_base(inputs, _base_digest(store, run_spec))
+    index = index_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri)
+    require_prepared(run_spec, index.digest)
+    return replace(with_base(inputs, index.digest), index=index)
 
 
 def read_headers(store: ObjectStore, run_spec: RunSpec, merge: MergeRun) -> MergeInputs:
@@ -188,12 +193,6 @@ def _check_module(who: str, adapter: Adapter, module: str, base: BaseTensors, en
 def _listing_digest(store: ObjectStore, base_uri: str, files: CheckpointFiles) -> str:
     names = {*files.weights, *files.others}
     return listing_digest([info for info in store.list(base_uri) if info.uri.removeprefix(base_uri) in names])
-
-
-def _base_digest(store: ObjectStore, run_spec: RunSpec) -> str:
-    found = index_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri).digest
-    require_prepared(run_spec, found)
-    return found
 
 
 def require_prepared(run_spec: RunSpec, base_digest: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from paft_api.layout import ADAPTER_MANIFEST_FILE, CLAIM_FILE, MERGE_MANIFEST_FILE, SHARD_RECORD_PREFIX
 from paft_api.spec.base import BaseSpec
 from paft_trainer.checkpoint_files import INDEX_FILE
+from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.merge.inputs import CONFIGURATION_FILE
 from paft_trainer.merge.interference import TensorFigures
 from paft_trainer.merge.model_card import model_card
@@ -102,10 +103,13 @@ class OutputFolder:
         size, sha256 = write_hashed(self._store, self.uri + name, chunks)
         self.files[name] = {"size": size, "sha256": sha256}
 
-    def copy_base_files(self, base: BaseSpec, names: Sequence[str]) -> None:
-        """Tokenizer, generation settings, licence and whatever else the base has, with the job's chat template."""
+    def copy_base_files(self, base: BaseSpec, names: Sequence[str], known: Mapping[str, str]) -> None:
+        """Tokenizer, generation settings, licence and whatever else the base has, with the job's chat template.
+
+        `known`: SHA-256 of the base's files by name, where somebody has read them. Raises ArtifactMismatch.
+        """
         for name in copied_names(base, names):
-            self._copy(base.uri, name)
+            self._copy(base.uri, name, known)
         self.write_chat_template(base)
 
     def write_chat_template(self, base: BaseSpec) -> None:
@@ -126,9 +130,9 @@ class OutputFolder:
         document = {"metadata": {"total_size": total}, "weight_map": weight_map}
         self.write(INDEX_FILE, [json.dumps(document, indent=1, sort_keys=True).encode()])
 
-    def copy_configuration(self, base_uri: str) -> None:
+    def copy_configuration(self, base_uri: str, known: Mapping[str, str]) -> None:
         """config.json, without which stock readers see nothing: to be called after all that they need."""
-        self._copy(base_uri, CONFIGURATION_FILE)
+        self._copy(base_uri, CONFIGURATION_FILE, known)
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """The manifest, which says that the folder is complete."""
@@ -152,10 +156,18 @@ class OutputFolder:
             digest.update(chunk)
         return digest.hexdigest() == entry["sha256"]
 
-    def _copy(self, base_uri: str, name: str) -> None:
+    def _copy(self, base_uri: str, name: str, known: Mapping[str, str]) -> None:
         info = self._store.head(base_uri + name)
         size = 0 if info is None else info.size
-        self.write(name, read_chunks(self._store, base_uri + name, 0, size, chunk_bytes=COPY_BYTES))
+        # Once more where other bytes came: the store's may be whole, and have been spoilt on their way.
+        for _ in range(2):
+            self.write(name, read_chunks(self._store, base_uri + name, 0, size, chunk_bytes=COPY_BYTES))
+            if known.get(name) in (None, self.files[name]["sha256"]):
+                return
+        raise ArtifactMismatch(
+            f"{base_uri}{name} is not what was indexed: its SHA-256 is {self.files[name]['sha256']}",
+            remedy="Check the base with paft verify; where it is damaged, upload it again, and start the job again.",
+        )
 
 
 def copied_names(base: BaseSpec, names: Sequence[str]) -> list[str]:

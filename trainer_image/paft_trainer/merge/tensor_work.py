@@ -89,7 +89,7 @@ class TensorWork:
         """Tell whose end ends a look, before anything is submitted that waits for it."""
         self._steps[look].parts = parts
 
-    def look(self, look: Look, rows: Rows, read_base: Callable[[], bytes] | None) -> None:
+    def look(self, look: Look, rows: Rows, read_base: Callable[[], bytes | memoryview] | None) -> None:
         """Look at some rows."""
         self._learn(before=look)
         if not self._survey.is_needed(look):
@@ -104,7 +104,7 @@ class TensorWork:
         with step.taking:
             step.seen.take(seen)
 
-    def merge(self, rows: Rows, content: bytes) -> MergedRows:
+    def merge(self, rows: Rows, content: bytes | memoryview) -> MergedRows:
         """Merge some rows. Raises ArtifactMismatch where a merged weight leaves the range of the base's dtype."""
         answers = self.answers()
         view = memoryview(content)

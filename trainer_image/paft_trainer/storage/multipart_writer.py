@@ -137,7 +137,7 @@ class MultipartWriter:
                 lambda client: client.upload_part(
                     **self._address, UploadId=self._upload_id, PartNumber=number, Body=SentBody(view), **digest
                 ),
-                given_up=self._is_given_up.is_set,
+                given_up=self._is_given_up,
             )
         self._buffers.give_back(buffer)
         told = {name: value for name, value in digest.items() if name.startswith("Checksum")}

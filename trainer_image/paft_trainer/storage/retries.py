@@ -13,6 +13,8 @@ Result = TypeVar("Result")
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 20.0
+LOOK_SECONDS = 0.5
+"""Between two looks whether a pause is still wanted."""
 
 
 class TemporaryFault(Exception):
@@ -62,10 +64,10 @@ class RetryPolicy:
     sleep: Callable[[float], None] = time.sleep
     _waiters: _Waiters = field(default_factory=_Waiters, repr=False)
 
-    def run(self, call: Callable[[], Result], *, what: str, given_up: Callable[[], bool] = lambda: False) -> Result:
+    def run(self, call: Callable[[], Result], *, what: str, given_up: threading.Event | None = None) -> Result:
         """The call's result. Raises StorageUnavailable when the window ends; other errors pass at once.
 
-        `given_up`: asked after each fault; where it answers True, nobody waits for the result any more.
+        `given_up`: set where nobody waits for the result any more; then the next fault is the last.
         """
         try:
             return call()
@@ -82,21 +84,29 @@ class RetryPolicy:
         return result
 
     def _run_again(
-        self, call: Callable[[], Result], fault: TemporaryFault, what: str, given_up: Callable[[], bool]
+        self, call: Callable[[], Result], fault: TemporaryFault, what: str, given_up: threading.Event | None
     ) -> Result:
         deadline = self.clock() + self.window_seconds
         pause = FIRST_PAUSE_SECONDS
         while True:
             remaining = deadline - self.clock()
-            if remaining < FIRST_PAUSE_SECONDS or given_up():
+            if remaining < FIRST_PAUSE_SECONDS or (given_up is not None and given_up.is_set()):
                 raise StorageUnavailable(
                     f"{what}: no success within storage.retryWindow of {self.window_seconds:.0f} s; last: {fault}"
                 ) from fault
             self.on_wait(f"waiting for the object store: {what}: {fault}")
             # With jitter, so that ranks that failed together do not come back together.
-            self.sleep(min(max(pause * random.uniform(0.5, 1.0), fault.pause_seconds), remaining))
+            self._pause(min(max(pause * random.uniform(0.5, 1.0), fault.pause_seconds), remaining), given_up)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             try:
                 return call()
             except TemporaryFault as another:
                 fault = another
+
+    def _pause(self, seconds: float, given_up: threading.Event | None) -> None:
+        if given_up is None:
+            self.sleep(seconds)
+            return
+        while seconds > 0 and not given_up.is_set():
+            self.sleep(min(seconds, LOOK_SECONDS))
+            seconds -= LOOK_SECONDS

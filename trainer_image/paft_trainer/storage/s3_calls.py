@@ -48,7 +48,7 @@ class S3Calls:
         self._lock = threading.Lock()
         self._client: Any = None
 
-    def run(self, uri: str, operation: Operation[Result], *, given_up: Callable[[], bool] = lambda: False) -> Result:
+    def run(self, uri: str, operation: Operation[Result], *, given_up: threading.Event | None = None) -> Result:
         """The operation's result, within storage.retryWindow. `given_up`: see RetryPolicy."""
         where, remedies = self._where(uri), _Remedies()
         return self._retries.run(lambda: self._try(where, operation, remedies), what=where, given_up=given_up)

@@ -69,4 +69,5 @@ def _manifest(session: ArmSession, files: dict[str, bytes], metrics: AdapterMetr
         "spec": session.arm.to_document(),
         "versions": {name: importlib.metadata.version(name) for name in _VERSIONED},
         "metrics": metrics.to_document(),
+        "sparsity": session.history.sparsity,
     }

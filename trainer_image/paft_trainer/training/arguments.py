@@ -4,7 +4,11 @@ import math
 from typing import Any
 
 from paft_trainer.training.arm_session import ArmSession
-from paft_trainer.training.deepspeed_configuration import computes_in_bf16, deepspeed_configuration
+from paft_trainer.training.deepspeed_configuration import (
+    computes_in_bf16,
+    deepspeed_configuration,
+    rows_per_process,
+)
 
 
 def shared_arguments(session: ArmSession, *, partitioned: bool) -> dict[str, Any]:
@@ -12,15 +16,15 @@ def shared_arguments(session: ArmSession, *, partitioned: bool) -> dict[str, Any
 
     `partitioned`: train with DeepSpeed ZeRO-3; without it in one plain process. Every default that differs from
     TRL's is set here on purpose: precision and gradient checkpointing follow the job, nothing is reported to outside
-    services.
+    services. One batch of the Trainer's is a whole optimizer step (see `training.batching`).
     """
     training = session.arm.training
     arguments: dict[str, Any] = {
         "output_dir": session.run_spec.scratch_directory,
         "max_steps": session.total_steps,
-        "per_device_train_batch_size": training.micro_batch_size,
+        "per_device_train_batch_size": rows_per_process(training, session.world),
         "per_device_eval_batch_size": training.micro_batch_size,
-        "gradient_accumulation_steps": session.world.gradient_accumulation_steps,
+        "gradient_accumulation_steps": 1,
         "learning_rate": training.learning_rate,
         "lr_scheduler_type": training.lr_scheduler,
         "warmup_steps": math.ceil(session.total_steps * training.warmup_ratio),

@@ -14,6 +14,7 @@ from paft_trainer.training.arm_session import ArmSession, TrainingHistory
 from paft_trainer.training.arm_trainer import ArmTrainerMixin
 from paft_trainer.training.checkpoint import load_newest_checkpoint
 from paft_trainer.training.preference import build_preference_trainer
+from paft_trainer.training.preference_trainer import StoppedBeforeTraining
 from paft_trainer.training.sft import build_sft_trainer
 
 
@@ -26,13 +27,14 @@ def train_arm(session: ArmSession, base_folder: Path, *, partitioned: bool) -> A
     session.reporter.update(activity=Activity.LOADING)
     _resume(session)
     trainer = _build(session, base_folder, partitioned=partitioned)
+    session.reporter.update(warnings=trainer.penalty.warnings)
     weights = _train(session, trainer)
     session.heartbeat.end()
     if session.stopped or weights is None:
         return None
     session.reporter.update(activity=Activity.PUBLISHING)
     files = encode_adapter(trainer.model, weights, base_uri=session.run_spec.base.uri)
-    return publish_adapter(session, files, _metrics(session))
+    return publish_adapter(session, files, _metrics(session, trainer.penalty.warnings))
 
 
 def _resume(session: ArmSession) -> None:
@@ -56,7 +58,11 @@ def _train(session: ArmSession, trainer: Any) -> dict[str, torch.Tensor] | None:
     if resumed is not None and resumed.position.step >= session.total_steps:
         return _finished_weights(session, trainer)
     folder = None if resumed is None else _write_trainer_state(session, trainer, resumed.position.step)
-    trainer.train(resume_from_checkpoint=folder)
+    try:
+        trainer.train(resume_from_checkpoint=folder)
+    except StoppedBeforeTraining:
+        session.stopped = True
+        return None
     return trainer.adapter_access.weights()
 
 
@@ -64,7 +70,7 @@ def _finished_weights(session: ArmSession, trainer: ArmTrainerMixin) -> dict[str
     """Training ended in an earlier attempt that did not get to publish: its last checkpoint is the result."""
     assert session.resumed is not None
     weights = session.resumed.adapter.weights
-    trainer.measure_weights(weights)
+    trainer.measure_weights(weights, session.resumed.position.step)
     return weights if not dist.is_initialized() or dist.get_rank() == 0 else None
 
 
@@ -83,7 +89,7 @@ def _write_trainer_state(session: ArmSession, trainer: Any, step: int) -> str:
     return str(folder)
 
 
-def _metrics(session: ArmSession) -> AdapterMetrics:
+def _metrics(session: ArmSession, warnings: tuple[str, ...]) -> AdapterMetrics:
     history = session.history
     return AdapterMetrics(
         steps=session.total_steps,
@@ -93,5 +99,6 @@ def _metrics(session: ArmSession) -> AdapterMetrics:
         first_reward_margin=history.first_reward_margin,
         last_reward_margin=history.last_reward_margin,
         sparsity=session.sparsity,
+        warnings=warnings,
         tokens_per_second=session.throughput.tokens_per_second,
     )

@@ -18,13 +18,17 @@ from paft_trainer.training.stop_signal import StopSignal
 
 @dataclass(kw_only=True, slots=True)
 class TrainingHistory:
-    """Numbers of the whole training, over all attempts; they travel in checkpoints."""
+    """Numbers of the whole training, over all attempts; they travel in checkpoints.
+
+    `sparsity`: the document of `sparsity_history`.
+    """
 
     first_loss: float | None = None
     last_loss: float | None = None
     eval_loss: float | None = None
     first_reward_margin: float | None = None
     last_reward_margin: float | None = None
+    sparsity: dict[str, Any] = field(default_factory=dict)
 
     def note(self, loss: float, reward_margin: float | None) -> None:
         """Take in one optimizer step."""
@@ -117,9 +121,3 @@ class ArmSession:
         return attempt_folder(
             self.run_spec.storage.artifacts_uri, self.stage, self.stage_digest, identity.job_uid, identity.attempt
         )
-
-    @property
-    def l1_strength(self) -> float:
-        """λ of the SFT arm's penalty; 0 for the preference arm and for mode none."""
-        sft = self.run_spec.sft
-        return sft.spec.l1.lambda_ if sft is not None and sft.spec.l1.mode == "proximal" else 0.0

@@ -1,7 +1,8 @@
 """What both arms add to TRL's trainers: our order of rows, our checkpoints, our reports, stopping, and guards.
 
-Mixed in before SFTTrainer or DPOTrainer. Their losses and loops are untouched; the seams used are the Trainer's own
-methods for sampling, saving and restoring (transformers 5.23).
+Mixed in before SFTTrainer or DPOTrainer. The seams used are the Trainer's own methods for loading, saving and restoring
+(transformers 5.23). To the Trainer an optimizer step is one batch without accumulation; the forward passes within it
+are ours, so that there may be as many as the rows of the step need.
 """
 
 import math
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from paft_api.report import Activity
@@ -22,34 +24,42 @@ from paft_trainer.training.adapter_state import (
     adapter_parameters,
 )
 from paft_trainer.training.arm_session import ArmSession
+from paft_trainer.training.batching.layouts import token_count
+from paft_trainer.training.batching.steps import OptimizerStep, OptimizerSteps, step_loader
 from paft_trainer.training.checkpoint import (
     Checkpoint,
     TrainerPosition,
     save_checkpoint,
 )
+from paft_trainer.training.penalty import ConstantPenalty, Penalty
 from paft_trainer.training.random_state import capture_random_state, gather_random_states, restore_random_state
 from paft_trainer.training.sampling import EpochSampler
-from paft_trainer.training.sparsity import l1_norm, measure_sparsity
+from paft_trainer.training.sparsity import measure_sparsity
+from paft_trainer.training.sparsity_history import with_point
 
 
 class ArmTrainerMixin:
-    """Ties a TRL trainer to an ArmSession. `session` is given to the constructor by keyword."""
+    """Ties a TRL trainer to an ArmSession. `session` and `steps` are given to the constructor by keyword."""
 
-    def __init__(self, *args: Any, session: ArmSession, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, session: ArmSession, steps: OptimizerSteps, **kwargs: Any) -> None:
         self.session = session
+        self.penalty: Penalty = ConstantPenalty(0.0)
+        self.steps = steps
         self._step_tokens = 0
         self._evaluated_step: int | None = None
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, train_dataset=steps.rows, **kwargs)
         self.add_callback(_StepEnd(self))
 
     # Order of rows ---------------------------------------------------------------------------------------------------
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
+    def get_train_dataloader(self) -> DataLoader[OptimizerStep]:
+        """Whole optimizer steps, in an order that is the same for any number of processes."""
         training = self.session.arm.training
         self._sampler = EpochSampler(
-            rows=len(self.train_dataset), global_batch_size=training.global_batch_size, seed=training.seed
+            rows=len(self.steps.rows), global_batch_size=training.global_batch_size, seed=training.seed
         )
-        return self._sampler
+        self.steps.share(self.args.process_index, self.args.world_size)
+        return step_loader(self.steps, self._sampler, global_batch_size=training.global_batch_size)
 
     def _run_epoch(self, *, epoch: int, **kwargs: Any) -> None:
         self._sampler.set_epoch(epoch)
@@ -73,6 +83,7 @@ class ArmTrainerMixin:
         if resumed is not None:
             self.adapter_access.write(resumed.adapter)
             self._restore_scheduler(resumed.position.scheduler)
+        self.penalty.begin(self)
         self.session.throughput.restart()
         return model, dataloader
 
@@ -108,6 +119,7 @@ class ArmTrainerMixin:
                 step=self.state.global_step,
                 scheduler=self.lr_scheduler.state_dict(),
                 history=session.history.to_document(),
+                penalty=self.penalty.to_document(),
             )
             save_checkpoint(
                 session.store,
@@ -127,11 +139,16 @@ class ArmTrainerMixin:
 
     # Steps and reports -----------------------------------------------------------------------------------------------
 
-    def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
-        """One forward and backward pass; counts tokens and refuses a loss that is not finite."""
-        self._step_tokens += int(inputs["attention_mask"].sum())
-        loss = super().training_step(model, inputs, *args, **kwargs)
-        self.session.heartbeat.beat(self.state.global_step)
+    def training_step(self, model: Any, step: OptimizerStep, num_items_in_batch: None = None) -> torch.Tensor:
+        """All forward and backward passes of a step; counts tokens and refuses a loss that is not finite."""
+        self.current_gradient_accumulation_steps = len(step.passes)
+        loss = torch.zeros((), device=self.args.device)
+        for inputs in step.passes:
+            # DeepSpeed's engine updates the weights within the backward pass of which this is true.
+            self.accelerator.gradient_state._set_sync_gradients(inputs is step.passes[-1])
+            self._step_tokens += token_count(inputs)
+            loss += super().training_step(model, inputs, step.learnt_tokens)
+            self.session.heartbeat.beat(self.state.global_step)
         if not bool(torch.isfinite(loss)):
             raise Diverged(f"the loss at step {self.state.global_step + 1} is {float(loss)}")
         return loss
@@ -183,17 +200,21 @@ class ArmTrainerMixin:
         """Measure sparsity on rank 0; refuse an adapter whose ΔW is zero after the warm-up. Collective."""
         weights = self.adapter_access.weights()
         if weights is not None:
-            self.measure_weights(weights)
+            self.measure_weights(weights, self.state.global_step)
 
-    def measure_weights(self, weights: dict[str, torch.Tensor]) -> None:
-        """The same for whole weights at hand."""
-        factors = list(adapter_factors(self.model, weights))
-        sparsity = measure_sparsity(factors)
-        warmup_steps = self.args.get_warmup_steps(self.session.total_steps)
-        if sparsity.delta_norm == 0 and self.state.global_step > warmup_steps + 1:
-            raise Collapsed(f"ΔW is zero at step {self.state.global_step} of {self.session.total_steps}")
-        self.session.sparsity = sparsity
-        self.session.reporter.update(sparsity=sparsity, penalty=self.session.l1_strength * l1_norm(factors))
+    def measure_weights(self, weights: dict[str, torch.Tensor], step: int) -> None:
+        """The same for whole weights at hand, those after optimizer step number `step`."""
+        factors = adapter_factors(self.model, weights)
+        measured = measure_sparsity(list(factors.values()))
+        session = self.session
+        warmup_steps = self.args.get_warmup_steps(session.total_steps)
+        if measured.total.delta_norm == 0 and step > warmup_steps + 1:
+            raise Collapsed(f"ΔW is zero at step {step} of {session.total_steps}")
+        session.sparsity = measured.total
+        by_module = dict(zip(factors, measured.modules, strict=True))
+        session.history.sparsity = with_point(session.history.sparsity, step, by_module)
+        penalty = self.penalty.value(list(factors.values()), step)
+        session.reporter.update(sparsity=measured.total, penalty=penalty)
 
 
 class _StepEnd(TrainerCallback):
@@ -208,6 +229,7 @@ class _StepEnd(TrainerCallback):
         session = self._trainer.session
         stop, tokens = session.stop_signal.agree(self._trainer.take_step_tokens(), args.device)
         session.throughput.note(tokens)
+        self._trainer.penalty.end_step(state.global_step)
         is_last = state.global_step >= session.total_steps
         if is_last or state.global_step % session.arm.training.eval_steps == 0:
             self._trainer.measure_adapter()

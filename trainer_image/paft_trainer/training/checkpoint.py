@@ -41,12 +41,14 @@ class TrainerPosition:
     """Where training is.
 
     `step`: optimizer steps done; with the seed and globalBatchSize it is the position in the data. `scheduler`:
-    state of the learning-rate schedule. `history`: numbers the final report needs, such as the first loss.
+    state of the learning-rate schedule. `history`: numbers the final report needs, such as the first loss. `penalty`:
+    what steers the sparsity, see FactorPenalty.
     """
 
     step: int
     scheduler: dict[str, Any]
     history: dict[str, Any] = field(default_factory=dict)
+    penalty: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

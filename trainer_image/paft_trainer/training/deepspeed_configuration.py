@@ -26,8 +26,10 @@ def deepspeed_configuration(training: TrainingSpec, world: World) -> dict[str, A
     check_overrides(training.deepspeed)
     ours: dict[str, Any] = {
         "train_batch_size": training.global_batch_size,
-        "train_micro_batch_size_per_gpu": training.micro_batch_size,
-        "gradient_accumulation_steps": world.gradient_accumulation_steps,
+        # A step's forward passes are ours to count, for packing makes them few: accelerate tells the engine at which
+        # of them to update the weights (`set_gradient_accumulation_boundary`).
+        "train_micro_batch_size_per_gpu": rows_per_process(training, world),
+        "gradient_accumulation_steps": 1,
         "gradient_clipping": training.max_grad_norm,
         "bf16": {"enabled": computes_in_bf16(training, world)},
         "zero_optimization": {
@@ -63,6 +65,11 @@ def check_overrides(overrides: dict[str, Any]) -> None:
             f"training.deepspeed.zero_optimization.stage is {zero['stage']}; the arms train with ZeRO-3 only",
             remedy="Remove stage, or set it to 3.",
         )
+
+
+def rows_per_process(training: TrainingSpec, world: World) -> int:
+    """Rows of an optimizer step that each process computes, in however many forward passes."""
+    return training.global_batch_size // world.processes
 
 
 def computes_in_bf16(training: TrainingSpec, world: World) -> bool:

@@ -1,26 +1,21 @@
 """The alignment arm: TRL's DPOTrainer; the base with its adapter switched off is the reference."""
 
 from pathlib import Path
-from typing import Any
 
 from datasets import Dataset
-from trl import DPOConfig, DPOTrainer
+from trl import DPOConfig
 
 from paft_api.spec.preference import PreferenceSpec
 from paft_trainer.data.encoding import require_full_batch, usable_rows
 from paft_trainer.data.schedule import total_steps
 from paft_trainer.training.arguments import shared_arguments
 from paft_trainer.training.arm_session import ArmSession
-from paft_trainer.training.arm_trainer import ArmTrainerMixin
 from paft_trainer.training.base_model import load_base_model, load_tokenizer, lora_configuration
-
-
-class PreferenceArmTrainer(ArmTrainerMixin, DPOTrainer):
-    """DPOTrainer tied to an ArmSession."""
-
-    def _prepare_dataset(self, dataset: Dataset, *args: Any) -> Dataset:
-        """The pairs as they are: they come as tokens, by the rules that prepare checks."""
-        return dataset
+from paft_trainer.training.batching.choice import choose_batching
+from paft_trainer.training.batching.collation import PaddedCollator
+from paft_trainer.training.batching.examples import PairForm
+from paft_trainer.training.batching.steps import OptimizerSteps
+from paft_trainer.training.preference_trainer import PreferenceArmTrainer
 
 
 def build_preference_trainer(session: ArmSession, base_folder: Path, *, partitioned: bool) -> PreferenceArmTrainer:
@@ -33,11 +28,19 @@ def build_preference_trainer(session: ArmSession, base_folder: Path, *, partitio
     eval_rows = usable_rows(session.store, spec.data.eval, tokenizer, spec.training.max_length)
     require_full_batch(spec.training, spec.data.train, usable=len(train_rows))
     session.total_steps = total_steps(spec.training, len(train_rows))
+    arguments = _arguments(session, spec, partitioned=partitioned)
+    form = PairForm(spec.training.max_length)
+    model = load_base_model(session, base_folder)
+    batching = choose_batching(spec.training, model, tokenizer, sequences_per_row=2)
     return PreferenceArmTrainer(
         session=session,
-        args=_arguments(session, spec, partitioned=partitioned),
-        model=load_base_model(session, base_folder),
-        train_dataset=Dataset.from_list(train_rows),
+        spec=spec,
+        form=form,
+        batching=batching,
+        steps=OptimizerSteps(train_rows, form, batching),
+        args=arguments,
+        model=model,
+        data_collator=PaddedCollator(form, pad_token_id=batching.pad_token_id),
         eval_dataset=Dataset.from_list(eval_rows) if eval_rows else None,
         processing_class=tokenizer,
         peft_config=lora_configuration(spec.lora),
@@ -47,9 +50,6 @@ def build_preference_trainer(session: ArmSession, base_folder: Path, *, partitio
 def _arguments(session: ArmSession, spec: PreferenceSpec, *, partitioned: bool) -> DPOConfig:
     return DPOConfig(
         **shared_arguments(session, partitioned=partitioned),
-        beta=spec.dpo.beta,
-        loss_type=[loss.type for loss in spec.dpo.losses],
-        loss_weights=[loss.weight for loss in spec.dpo.losses],
         max_length=spec.training.max_length,
         # TRL switches all dropout off, the adapter's included, unless told not to.
         disable_dropout=spec.lora.dropout == 0,

@@ -26,17 +26,33 @@ def soft_threshold_(weight: torch.Tensor, threshold: torch.Tensor) -> torch.Tens
     return weight.copy_(shrunk.mul_(weight.sign()))
 
 
+def adam_root(second_moment: torch.Tensor, *, step: float, beta2: float) -> torch.Tensor:
+    """√v̂ with v̂ = v/(1−β₂ᵗ), in a tensor of its own."""
+    return (second_moment / (1 - beta2**step)).sqrt_()
+
+
 def proximal_threshold(
-    second_moment: torch.Tensor, *, step: float, learning_rate: float, beta2: float, epsilon: float, strength: float
+    second_moment: torch.Tensor,
+    *,
+    step: float,
+    learning_rate: float,
+    beta2: float,
+    epsilon: float,
+    strength: float | torch.Tensor,
 ) -> torch.Tensor:
     """min(lr, lr·λ/(√v̂+ε)) with v̂ = v/(1−β₂ᵗ), and 0 where v̂ is 0.
 
     `second_moment`: Adam's running mean of squared gradients (any shape, fp32). `step`: Adam's t, from 1. `strength`:
     λ at this step.
     """
-    denominator = (second_moment / (1 - beta2**step)).sqrt_().add_(epsilon)
+    denominator = adam_root(second_moment, step=step, beta2=beta2).add_(epsilon)
     threshold = (learning_rate * strength / denominator).clamp_(max=learning_rate)
     return threshold.masked_fill_(second_moment == 0, 0.0)
+
+
+def ramp_at(step: float, ramp_steps: float) -> float:
+    """How much of λ acts at Adam's step t, from 1: a linear rise over `ramp_steps`, then 1."""
+    return 1.0 if ramp_steps <= 0 else min(1.0, step / ramp_steps)
 
 
 class ProximalAdamW(torch.optim.AdamW):
@@ -66,8 +82,7 @@ class ProximalAdamW(torch.optim.AdamW):
 
     def strength_at(self, step: float) -> float:
         """λ at Adam's step t."""
-        ramp = 1.0 if self.l1_ramp_steps <= 0 else min(1.0, step / self.l1_ramp_steps)
-        return self.l1_strength * ramp
+        return self.l1_strength * ramp_at(step, self.l1_ramp_steps)
 
     def _shrink(self, parameter: torch.Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]

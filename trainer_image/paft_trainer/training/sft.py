@@ -1,4 +1,4 @@
-"""The supervised arm: TRL's SFTTrainer on rows whose labels cover the assistant's turns only, with proximal L1."""
+"""The supervised arm: TRL's SFTTrainer on rows whose labels cover the assistant's turns only, with an L1 penalty."""
 
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,12 @@ from paft_trainer.training.arguments import shared_arguments
 from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.arm_trainer import ArmTrainerMixin
 from paft_trainer.training.base_model import load_base_model, load_tokenizer, lora_configuration
+from paft_trainer.training.batching.choice import choose_batching
+from paft_trainer.training.batching.collation import PaddedCollator
+from paft_trainer.training.batching.examples import ChatForm
+from paft_trainer.training.batching.steps import OptimizerSteps
+from paft_trainer.training.factor_penalty import FactorPenalty
+from paft_trainer.training.penalty import ConstantPenalty, Penalty, PenaltyInLoss
 from paft_trainer.training.proximal_adamw import ProximalAdamW
 
 
@@ -31,30 +37,57 @@ def build_sft_trainer(session: ArmSession, base_folder: Path, *, partitioned: bo
     eval_rows = usable_rows(session.store, run.spec.data.eval, tokenizer, training.max_length)
     require_full_batch(training, run.spec.data.train, usable=len(train_rows))
     session.total_steps = total_steps(training, len(train_rows))
+    form = ChatForm()
     arguments = SFTConfig(
         **shared_arguments(session, partitioned=partitioned),
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-    return SftArmTrainer(
+    model = load_base_model(session, base_folder)
+    batching = choose_batching(training, model, tokenizer, sequences_per_row=1)
+    trainer = SftArmTrainer(
         session=session,
-        model=load_base_model(session, base_folder),
+        steps=OptimizerSteps(train_rows, form, batching),
+        model=model,
         args=arguments,
-        train_dataset=Dataset.from_list(train_rows),
+        data_collator=PaddedCollator(form, pad_token_id=batching.pad_token_id),
         eval_dataset=Dataset.from_list(eval_rows) if eval_rows else None,
         processing_class=tokenizer,
         peft_config=lora_configuration(run.spec.lora),
-        optimizer_cls_and_kwargs=(
-            ProximalAdamW,
-            optimizer_options(training, run.spec.l1, total_steps=session.total_steps),
-        ),
     )
+    _penalise(trainer, run.spec.l1, training)
+    return trainer
+
+
+def _penalise(trainer: SftArmTrainer, l1: L1Spec, training: TrainingSpec) -> None:
+    """Give the trainer its optimizer and its penalty."""
+    total_steps = trainer.session.total_steps
+    if l1.steers_factors:
+        resumed = trainer.session.resumed
+        penalty = FactorPenalty(
+            l1,
+            training,
+            trainer.model,
+            total_steps=total_steps,
+            resumed={} if resumed is None else resumed.position.penalty,
+        )
+        trainer.penalty = penalty
+        trainer.optimizer_cls_and_kwargs = penalty.optimizer(trainer.model, training)
+        return
+    trainer.penalty = _whole_penalty(l1, total_steps)
+    trainer.optimizer_cls_and_kwargs = ProximalAdamW, optimizer_options(training, l1, total_steps=total_steps)
+
+
+def _whole_penalty(l1: L1Spec, total_steps: int) -> Penalty:
+    if l1.mode == "subgradient":
+        return PenaltyInLoss(l1.strength, l1.ramp * total_steps)
+    return ConstantPenalty(l1.strength)
 
 
 def optimizer_options(training: TrainingSpec, l1: L1Spec, *, total_steps: int) -> dict[str, Any]:
-    """Keyword arguments of ProximalAdamW."""
+    """Keyword arguments of ProximalAdamW; without a proximal step it is AdamW, bit for bit."""
     return {
         "lr": training.learning_rate,
-        "l1_strength": l1.lambda_ if l1.mode == "proximal" else 0.0,
-        "l1_ramp_steps": l1.ramp_fraction * total_steps,
+        "l1_strength": l1.strength if l1.mode == "proximal" else 0.0,
+        "l1_ramp_steps": l1.ramp * total_steps,
     }

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hack.smollm2 import build_smollm2
+from benchmarks.load_runs.bases import smollm2_folder
 from tests.paft_trainer.training.base_loading.loaded_models import LoadCase, load_on_ranks
 
 pytestmark = pytest.mark.slow
@@ -11,16 +11,15 @@ pytestmark = pytest.mark.slow
 RANKS = 2
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_partitions_of_smollm2_are_those_of_transformers(tmp_path: Path) -> None:
-    build_smollm2(tmp_path / "base")
-    case = LoadCase(folder=str(tmp_path / "base"), dtype="bfloat16", persistence_threshold=100_000)
+    folder = smollm2_folder()
+    case = LoadCase(folder=str(folder), dtype="bfloat16", persistence_threshold=100_000)
     (loaded,) = load_on_ranks([case], ranks=RANKS, directory=tmp_path / "ranks")
     for one in loaded:
         assert one.failure is None
         assert one.differences == ()
         assert one.compared > 250
-    size = (tmp_path / "base" / "model.safetensors").stat().st_size
+    size = (folder / "model.safetensors").stat().st_size
     read = [one.bytes_read for one in loaded]
     assert size - 100_000 <= sum(read) <= 1.01 * size
     assert max(read) <= 1.02 * min(read)

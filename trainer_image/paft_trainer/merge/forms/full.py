@@ -5,6 +5,12 @@ from collections.abc import Mapping, Sequence
 from paft_api.report import Activity
 from paft_trainer.base.identity import base_digest as base_digest_of
 from paft_trainer.base.identity import hash_identity_files
+from paft_trainer.base.kept_index import read_pieces
+from paft_trainer.base.open_pieces import print_notice
+from paft_trainer.base.piece_index import PieceIndex
+from paft_trainer.base.store_pieces import StorePieces
+from paft_trainer.errors import ArtifactMismatch
+from paft_trainer.foreign_documents import shown
 from paft_trainer.merge.available_arithmetic import available_arithmetic
 from paft_trainer.merge.base_hashes import BaseHashes
 from paft_trainer.merge.checkpoint import CheckpointWriter, Fusion
@@ -42,6 +48,7 @@ def write_checkpoints(task: MergeTask, planned: Sequence[PlannedMerge]) -> None:
             merged=inputs.changed_names,
             progress=MergeProgress(task.reporter, inputs.base.tensors, done=_written(shards, planned)).advance,
             hashes=hashes if inputs.base_digest is None else None,
+            pieces=_pieces(task),
         )
         writer.write(shards, fusions)
     base_digest = inputs.base_digest or _digest_of_base(task, hashes.sha256)
@@ -49,6 +56,27 @@ def write_checkpoints(task: MergeTask, planned: Sequence[PlannedMerge]) -> None:
     for one, fusion in zip(planned, fusions, strict=True):
         one.recipe = with_base_digest(one.recipe, task.run_spec, task.merge, one.options, inputs, base_digest)
         _publish(task, shards, one, fusion)
+
+
+def _pieces(task: MergeTask) -> StorePieces | None:
+    index, run_spec = task.inputs.index, task.run_spec
+    if index is None:
+        return None
+    pieces = read_pieces(task.store, run_spec.storage.artifacts_uri, index)
+    for tensor in task.inputs.base.tensors:
+        _require_indexed(tensor, pieces)
+    return StorePieces(task.store, run_spec.base.uri, pieces, on_notice=print_notice)
+
+
+def _require_indexed(tensor: SourceTensor, pieces: PieceIndex) -> None:
+    """Raises ArtifactMismatch where a header tells of another tensor than the index."""
+    entry, known = tensor.entry, pieces.tensors.get(tensor.entry.name)
+    if known is None or (known.dtype, known.shape, known.start) != (entry.dtype, entry.shape, entry.start):
+        raise ArtifactMismatch(
+            f"{tensor.uri} has {shown(entry.name)} of {entry.dtype} and shape {list(entry.shape)}, "
+            "which is not what was indexed",
+            remedy="Check the base with paft verify; where it is damaged, upload it again, and start the job again.",
+        )
 
 
 def _written(shards: Sequence[Shard], planned: Sequence[PlannedMerge]) -> list[SourceTensor]:
@@ -75,11 +103,12 @@ def _publish(task: MergeTask, shards: Sequence[Shard], planned: PlannedMerge, fu
     figures = [fusion.figures[name] for name in sorted(fusion.figures)]
     report = interference_report(planned.options, figures, replaced=planned.replaced)
     planned.take_warnings(report)
-    output.copy_base_files(base, inputs.base.files.others)
+    known = {} if inputs.index is None else {file.name: file.sha256 for file in inputs.index.files}
+    output.copy_base_files(base, inputs.base.files.others, known)
     output.write_interference(report)
     output.write_card(planned.recipe)
     output.write_index(shards)
-    output.copy_configuration(base.uri)
+    output.copy_configuration(base.uri, known)
     merged = len(inputs.merged_names)
     planned.finish(
         claimed_digest=fusion.recipe_digest,

@@ -1,0 +1,173 @@
+"""Whole trainings of both arms, step by step: recorded, packed and padded, on one and two ranks, and against TRL."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.plain_trl import plain_dpo_losses
+from tests.ranks import Case, Outcome, run_cases
+from tests.run_specs import arm_run_spec, write_sums
+from tests.tiny_models import build_checkpoint
+
+from paft_api.report import ReportState
+from paft_trainer.storage.file_store import path_of
+
+pytestmark = pytest.mark.slow
+
+RECORDED = Path(__file__).with_name("trajectories.json")
+STEPS = 8
+TERMS = [{"type": "sigmoid", "weight": 1.0}, {"type": "hinge", "weight": 0.5}, {"type": "ipo", "weight": 0.1}]
+THREE_LOSSES = {"beta": 0.2, "losses": TERMS}
+REFERENCE_SHARDS = 3
+"""Of 48 pairs."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("trajectories")
+    build_checkpoint(root / "base", "llama", tied=True)
+    write_sums(root)
+    return root
+
+
+def case(
+    folder: Path,
+    stage: str,
+    name: str,
+    *,
+    processes: int,
+    packing: bool = True,
+    attempt: int = 1,
+    stop_at: int | None = None,
+    dpo: dict[str, Any] | None = None,
+    stage_digest: str | None = None,
+) -> Case:
+    run_spec = arm_run_spec(
+        stage,
+        base=folder / "base",
+        data=folder / ("chats.jsonl" if stage == "sft" else "pairs.jsonl"),
+        artifacts=folder / f"{name}-{processes}",
+        processes=processes,
+        attempt=attempt,
+        training={"maxSteps": STEPS, "packing": packing},
+        dpo=dpo,
+        stage_digest=stage_digest,
+    )
+    return Case(run_spec=run_spec, stop_at=stop_at)
+
+
+def cases_on(folder: Path, processes: int) -> dict[str, Case]:
+    """Those that every number of ranks runs."""
+    return {
+        "sft packed": case(folder, "sft", "sft-packed", processes=processes),
+        "sft padded": case(folder, "sft", "sft-padded", processes=processes, packing=False),
+        "dpo packed": case(folder, "preference", "dpo-packed", processes=processes),
+        "dpo padded": case(folder, "preference", "dpo-padded", processes=processes, packing=False),
+        "dpo other": case(
+            folder,
+            "preference",
+            "dpo-packed",
+            processes=processes,
+            attempt=2,
+            dpo=THREE_LOSSES,
+            stage_digest="sha256:" + "e" * 64,
+        ),
+    }
+
+
+@pytest.fixture(scope="module")
+def in_one_process(folder: Path) -> dict[str, Outcome]:
+    stopped, resumed = (
+        case(folder, "preference", "dpo-stopped", processes=1, attempt=attempt, stop_at=stop_at)
+        for attempt, stop_at in ((1, 0), (2, None))
+    )
+    again = case(folder, "sft", "sft-again", processes=1)
+    cases = cases_on(folder, 1) | {"again": again, "stopped": stopped, "resumed": resumed}
+    directory = folder / "one"
+    directory.mkdir()
+    return dict(zip(cases, run_cases(list(cases.values()), ranks=1, directory=directory), strict=True))
+
+
+@pytest.fixture(scope="module")
+def on_two_ranks(folder: Path) -> dict[str, Outcome]:
+    cases = cases_on(folder, 2)
+    directory = folder / "two"
+    directory.mkdir()
+    return dict(zip(cases, run_cases(list(cases.values()), ranks=2, directory=directory), strict=True))
+
+
+@pytest.fixture(scope="module")
+def outcomes(in_one_process: dict[str, Outcome], on_two_ranks: dict[str, Outcome]) -> dict[str, Outcome]:
+    one = {f"{name} on 1": outcome for name, outcome in in_one_process.items()}
+    return one | {f"{name} on 2": outcome for name, outcome in on_two_ranks.items()}
+
+
+@pytest.mark.parametrize("arm", ["sft", "dpo"])
+@pytest.mark.parametrize("configuration", ["packed on 1", "padded on 1", "packed on 2", "padded on 2"])
+def test_trajectories_are_the_recorded_ones(arm: str, configuration: str, outcomes: dict[str, Outcome]) -> None:
+    losses = outcomes[f"{arm} {configuration}"].losses
+    recorded = json.loads(RECORDED.read_text())[arm]
+
+    assert len(losses) == STEPS
+    np.testing.assert_allclose(losses, recorded, rtol=0, atol=1e-4)
+    assert losses[-1] != losses[0]
+
+
+@pytest.mark.parametrize("arm", ["sft", "dpo"])
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_packed_and_padded_rows_give_the_same_losses(arm: str, ranks: int, outcomes: dict[str, Outcome]) -> None:
+    packed, padded = (outcomes[f"{arm} {layout} on {ranks}"].losses for layout in ("packed", "padded"))
+
+    np.testing.assert_allclose(packed, padded, rtol=0, atol=1e-5)
+
+
+def test_equal_configurations_give_equal_bits(in_one_process: dict[str, Outcome]) -> None:
+    first, again = (in_one_process[name] for name in ("sft packed", "again"))
+
+    assert first.losses == again.losses
+    assert _adapter_file(first).read_bytes() == _adapter_file(again).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("case_name", "dpo"),
+    [
+        ("dpo packed", {"beta": 0.1, "losses": TERMS[:1]}),
+        ("dpo other", THREE_LOSSES),
+    ],
+)
+def test_a_kept_reference_gives_the_losses_of_one_that_is_computed_in_every_step(
+    case_name: str, dpo: dict[str, Any], folder: Path, outcomes: dict[str, Outcome]
+) -> None:
+    online = plain_dpo_losses(folder / "base", folder / "pairs.jsonl", folder, steps=STEPS, dpo=dpo)
+
+    for ranks in (1, 2):
+        np.testing.assert_allclose(outcomes[f"{case_name} on {ranks}"].losses, online, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_later_job_with_another_beta_never_runs_the_reference(ranks: int, outcomes: dict[str, Outcome]) -> None:
+    first, later = (outcomes[f"{name} on {ranks}"] for name in ("dpo packed", "dpo other"))
+
+    # All pairs of a step fit into one forward pass, and so do those of a shard into a few.
+    assert later.forwards == STEPS
+    assert first.forwards >= STEPS + REFERENCE_SHARDS // ranks
+
+
+def test_an_arm_that_was_stopped_in_the_reference_pass_continues_it(
+    folder: Path, in_one_process: dict[str, Outcome]
+) -> None:
+    whole, stopped, resumed = (in_one_process[name] for name in ("dpo packed", "stopped", "resumed"))
+
+    assert stopped.last.state is ReportState.STOPPED
+    assert stopped.losses == []
+    assert 0 < stopped.forwards < whole.forwards - STEPS
+    assert stopped.forwards + resumed.forwards == whole.forwards
+    assert resumed.losses == whole.losses
+    assert len(list((folder / "dpo-stopped-1" / "index").glob("*.reference/rows-*.safetensors"))) == REFERENCE_SHARDS
+
+
+def _adapter_file(outcome: Outcome) -> Path:
+    assert outcome.last.adapter is not None
+    return path_of(outcome.last.adapter.artifact.uri) / "adapter_model.safetensors"

@@ -1,0 +1,30 @@
+"""Records the losses of both arms' short trainings: `python -m tests.paft_trainer.training.trajectories --write`."""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.paft_trainer.training.test_trajectories import RECORDED, case
+from tests.ranks import run_cases
+from tests.run_specs import write_sums
+from tests.tiny_models import build_checkpoint
+
+
+def record() -> dict[str, list[float]]:
+    """The losses of each step, padded, in one process: the plainest configuration."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        build_checkpoint(folder / "base", "llama", tied=True)
+        write_sums(folder)
+        cases = {
+            arm: case(folder, stage, arm, processes=1, packing=False)
+            for arm, stage in (("sft", "sft"), ("dpo", "preference"))
+        }
+        outcomes = run_cases(list(cases.values()), ranks=1, directory=folder)
+        return {arm: outcome.losses for arm, outcome in zip(cases, outcomes, strict=True)}
+
+
+if __name__ == "__main__":
+    assert sys.argv[1:] == ["--write"]
+    RECORDED.write_text(json.dumps(record(), indent=2) + "\n", encoding="utf-8")
