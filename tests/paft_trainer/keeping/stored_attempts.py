@@ -63,18 +63,24 @@ def small_checkpoint(step: int, *, elements: int = 6) -> Checkpoint:
 
 def publish(store: ObjectStore, storage: StorageSpec) -> dict[str, bytes]:
     """A finished adapter; returns its files by name."""
+    files = adapter_files()
+    for name, content in files.items():
+        store.put(stage_of(storage) + name, content)
+    return files
+
+
+def adapter_files() -> dict[str, bytes]:
+    """With the manifest last."""
     files = {"adapter_config.json": b"{}", "adapter_model.safetensors": b"weights"}
     sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     manifest = {
         "formatVersion": 1,
         "kind": "adapter",
         "digest": file_set_digest(sha256),
+        "metrics": {"steps": 8},
         "files": {name: {"size": len(content), "sha256": sha256[name]} for name, content in files.items()},
     }
-    files[ADAPTER_MANIFEST_FILE] = json.dumps(manifest).encode()
-    for name, content in files.items():
-        store.put(stage_of(storage) + name, content)
-    return files
+    return files | {ADAPTER_MANIFEST_FILE: json.dumps(manifest).encode()}
 
 
 def names(store: ObjectStore, folder: str) -> set[str]:

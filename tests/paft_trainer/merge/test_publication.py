@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from paft_api.spec.storage import StorageSpec
 from paft_trainer.base.index import index_base
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.merge import stage
-from paft_trainer.storage import open_store
+from paft_trainer.merge.merge_task import MergeTask, PlannedMerge
+from paft_trainer.storage import UploadMissing, open_store
 from paft_trainer.storage.file_store import FileStore
 
 Spec = Callable[..., RunSpec]
@@ -285,3 +286,34 @@ def test_from_s3_to_s3_the_bytes_are_those_of_files(root: Path, s3: StorageSpec,
         if path.name not in ("README.md", CLAIM_FILE, MERGE_MANIFEST_FILE):
             assert store.read(f"{s3.artifacts_uri}out/{path.name}") == path.read_bytes()
     assert run_merge(run_spec).adopted
+
+
+def test_a_merge_whose_uploads_are_gone_takes_what_somebody_else_has_finished(
+    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever finishes first removes the unfinished uploads of all others: the same bytes are there."""
+    write = stage.FORMS["Full"]
+
+    def overtaken(task: MergeTask, planned: Sequence[PlannedMerge]) -> None:
+        monkeypatch.setitem(stage.FORMS, "Full", write)  # type: ignore[arg-type]
+        first = run_merge(spec())
+        assert not first.adopted
+        raise UploadMissing("the store does not know this upload any more")
+
+    monkeypatch.setitem(stage.FORMS, "Full", overtaken)  # type: ignore[arg-type]
+    result = run_merge(spec())
+    assert result.adopted
+    assert not [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".paft-")]
+
+
+def test_uploads_that_are_gone_are_an_error_while_nobody_has_finished(
+    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dropped(task: MergeTask, planned: Sequence[PlannedMerge]) -> None:
+        raise UploadMissing("the store does not know this upload any more")
+
+    monkeypatch.setitem(stage.FORMS, "Full", dropped)  # type: ignore[arg-type]
+    with pytest.raises(UploadMissing):
+        run_merge(spec())
+    (marker,) = (tmp_path / "out").glob(".paft-attempt-*")
+    assert json.loads(marker.read_text())["ended"] == "Failed"

@@ -154,6 +154,30 @@ def test_a_checkpoint_that_its_attempt_removes_meanwhile_is_passed_over(folder: 
     assert found[0].step == 4
 
 
+def test_one_that_is_saved_while_the_only_one_is_removed_is_found(folder: str) -> None:
+    """As by the retention of another job's attempt."""
+    removed = save(FileStore(), folder, "uid-2", 5)
+
+    class Racing(FileStore):
+        def read(self, uri: str) -> bytes:
+            if uri.endswith(".safetensors") and FileStore().head(removed.folder + CHECKPOINT_MANIFEST_FILE) is not None:
+                save(FileStore(), folder, "other-1", 6)
+                delete_checkpoint(FileStore(), removed)
+            return super().read(uri)
+
+    found = load_newest_checkpoint(Racing(), folder)
+    assert found is not None
+    assert found[0].step == 6
+
+
+def test_a_checkpoint_that_lacks_a_file_does_not_count(folder: str) -> None:
+    """Else training.keep would let go of a good one for it."""
+    save(FileStore(), folder, "uid-1", 4)
+    torn = save(FileStore(), folder, "uid-1", 5)
+    FileStore().delete(f"{torn.folder}optimizer.safetensors")
+    assert [saved.step for saved in list_checkpoints(FileStore(), folder)] == [4]
+
+
 def entry(step: int, eval_loss: float | None = None) -> SavedCheckpoint:
     return SavedCheckpoint(folder=f"step-{step}/", step=step, eval_loss=eval_loss, sha256_by_name={})
 
