@@ -87,6 +87,7 @@ def _merge(store: ObjectStore, place: Place, **options: str) -> str:
         output=f"{place.uri}output/",
         artifacts=source_uri("artifacts"),
         endpoint=place.endpoint,
+        base_digest=place.base_digest,
         **options,
     )
     with mock.patch.object(stage, "open_stage_store", return_value=store):

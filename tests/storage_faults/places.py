@@ -29,11 +29,12 @@ LONGEST_PAUSE_SECONDS = 0.02
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
     """One trial's. `endpoint`: of the proxy. `folder`: its own, ends in `/`. `silence_seconds`: after which a client
-    gives a connection up."""
+    gives a connection up. `base_digest`: of the base among the inputs, as a job that was prepared knows it."""
 
     endpoint: str
     folder: str
     silence_seconds: float = 5.0
+    base_digest: str | None = None
 
     @property
     def uri(self) -> str:
@@ -59,8 +60,8 @@ def source_uri(name: str) -> str:
     return f"s3://{BUCKET}/sources/{name}/"
 
 
-def upload_sources(server: seaweedfs.S3Server, directory: Path) -> None:
-    """Make the inputs and put them into the bucket."""
+def upload_sources(server: seaweedfs.S3Server, directory: Path) -> str:
+    """Make the inputs and put them into the bucket; the digest of the base among them."""
     write_sources(directory)
     seaweedfs.create_bucket(server, BUCKET)
     with seaweedfs.s3_client(server) as client:
@@ -68,7 +69,7 @@ def upload_sources(server: seaweedfs.S3Server, directory: Path) -> None:
             if path.is_file():
                 client.upload_file(str(path), BUCKET, f"sources/{path.relative_to(directory)}")
     store = Place(endpoint=server.endpoint, folder="").open_store()
-    index_base(store, source_uri("base"), source_uri("artifacts"))
+    return index_base(store, source_uri("base"), source_uri("artifacts")).digest
 
 
 def objects(client: "boto3.client", folder: str) -> dict[str, bytes]:

@@ -85,11 +85,14 @@ class Outcome:
 class Trials:
     """A server with a proxy before it."""
 
-    def __init__(self, server: seaweedfs.S3Server, proxy: FaultProxy, client: Any, nursery: Nursery) -> None:
+    def __init__(
+        self, server: seaweedfs.S3Server, proxy: FaultProxy, client: Any, nursery: Nursery, base_digest: str
+    ) -> None:
         self._server = server
         self._proxy = proxy
         self._client = client
         self._nursery = nursery
+        self._base_digest = base_digest
         self._store = Place(endpoint=server.endpoint, folder="").open_store()
         self._clean: dict[str, CleanRun] = {}
         self._count = 0
@@ -141,7 +144,12 @@ class Trials:
 
     def _new_place(self, silence_seconds: float) -> Place:
         self._count += 1
-        return Place(endpoint=self._proxy.endpoint, folder=f"trials/{self._count}/", silence_seconds=silence_seconds)
+        return Place(
+            endpoint=self._proxy.endpoint,
+            folder=f"trials/{self._count}/",
+            silence_seconds=silence_seconds,
+            base_digest=self._base_digest,
+        )
 
     def _run_with_fault(self, trial: Trial, place: Place) -> tuple[str, str | None]:
         """How it ended in one word or with an error, and its result."""
@@ -183,9 +191,9 @@ def running_trials(server: seaweedfs.S3Server, directory: Path) -> Iterator[Tria
 
     `directory`: for the inputs.
     """
-    upload_sources(server, directory)
+    base_digest = upload_sources(server, directory)
     with FaultProxy(server.endpoint) as proxy, seaweedfs.s3_client(server) as client, Nursery() as nursery:
-        yield Trials(server, proxy, client, nursery)
+        yield Trials(server, proxy, client, nursery, base_digest)
 
 
 def _differences(result: str | None, found: Mapping[str, bytes], clean: CleanRun) -> Iterator[str]:

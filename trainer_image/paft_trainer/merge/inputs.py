@@ -10,9 +10,11 @@ from paft_api.run_spec import MergeRun, RunSpec
 from paft_trainer.adapters import Adapter, read_adapter, require_base
 from paft_trainer.base.identity import listing_digest
 from paft_trainer.base.index import index_base
-from paft_trainer.base.kept_index import BaseIndex
+from paft_trainer.base.kept_index import BaseIndex, read_pieces
+from paft_trainer.base.piece_index import PieceIndex
 from paft_trainer.checkpoint_files import CheckpointFiles, find_checkpoint_files, require_index
 from paft_trainer.errors import ArtifactMismatch, ConfigInvalid
+from paft_trainer.foreign_documents import shown
 from paft_trainer.merge.arithmetic import DTYPES
 from paft_trainer.merge.saved_tensors import check_base_layers, check_saved_tensors
 from paft_trainer.merge.shards import SourceTensor
@@ -43,8 +45,8 @@ class MergeInputs:
     """All that goes into a merge. `adapters`: by arm.
 
     `base_digest`: of the base's content, where it is known or matters before the base is read; else None, and
-    `listing_digest`, over its files' addresses, sizes and ETags, says which base it is until it has been read. `index`:
-    by which its bytes are verified when they are read, where its digest is known from one.
+    `listing_digest`, over its files' addresses, sizes and ETags, says which base it is until it has been read. `index`
+    and `pieces`: by which its bytes are verified when they are read, where its digest is known from them.
     """
 
     base: BaseTensors
@@ -52,6 +54,7 @@ class MergeInputs:
     listing_digest: str
     adapters: dict[str, Adapter]
     index: BaseIndex | None = None
+    pieces: PieceIndex | None = None
 
     @property
     def merged_names(self) -> frozenset[str]:
@@ -80,7 +83,10 @@ def read_inputs(store: ObjectStore, run_spec: RunSpec, merge: MergeRun) -> Merge
         return inputs
     index = index_base(store, run_spec.base.uri, run_spec.storage.artifacts_uri)
     require_prepared(run_spec, index.digest)
-    return replace(with_base(inputs, index.digest), index=index)
+    pieces = read_pieces(store, run_spec.storage.artifacts_uri, index)
+    for tensor in inputs.base.tensors:
+        _require_indexed(tensor, pieces)
+    return replace(with_base(inputs, index.digest), index=index, pieces=pieces)
 
 
 def read_headers(store: ObjectStore, run_spec: RunSpec, merge: MergeRun) -> MergeInputs:
@@ -131,6 +137,17 @@ def open_base(store: ObjectStore, base_uri: str) -> BaseTensors:
         )
     tied = _read_configuration(store, base_uri).get("tie_word_embeddings") is True
     return BaseTensors(files=files, tensors=tuple(tensors.values()), tied=tied)
+
+
+def _require_indexed(tensor: SourceTensor, pieces: PieceIndex) -> None:
+    """Raises ArtifactMismatch where a header tells of another tensor than the index."""
+    entry, known = tensor.entry, pieces.tensors.get(tensor.entry.name)
+    if known is None or (known.dtype, known.shape, known.start) != (entry.dtype, entry.shape, entry.start):
+        raise ArtifactMismatch(
+            f"{tensor.uri} has {shown(entry.name)} of {entry.dtype} and shape {list(entry.shape)}, "
+            "which is not what was indexed",
+            remedy="Check the base with paft verify; where it is damaged, upload it again, and start the job again.",
+        )
 
 
 def require_one_base(adapters: Mapping[str, Adapter]) -> None:

@@ -5,12 +5,8 @@ from collections.abc import Mapping, Sequence
 from paft_api.report import Activity
 from paft_trainer.base.identity import base_digest as base_digest_of
 from paft_trainer.base.identity import hash_identity_files
-from paft_trainer.base.kept_index import read_pieces
 from paft_trainer.base.open_pieces import print_notice
-from paft_trainer.base.piece_index import PieceIndex
 from paft_trainer.base.store_pieces import StorePieces
-from paft_trainer.errors import ArtifactMismatch
-from paft_trainer.foreign_documents import shown
 from paft_trainer.merge.available_arithmetic import available_arithmetic
 from paft_trainer.merge.base_hashes import BaseHashes
 from paft_trainer.merge.checkpoint import CheckpointWriter, Fusion
@@ -59,24 +55,10 @@ def write_checkpoints(task: MergeTask, planned: Sequence[PlannedMerge]) -> None:
 
 
 def _pieces(task: MergeTask) -> StorePieces | None:
-    index, run_spec = task.inputs.index, task.run_spec
-    if index is None:
+    pieces = task.inputs.pieces
+    if pieces is None:
         return None
-    pieces = read_pieces(task.store, run_spec.storage.artifacts_uri, index)
-    for tensor in task.inputs.base.tensors:
-        _require_indexed(tensor, pieces)
-    return StorePieces(task.store, run_spec.base.uri, pieces, on_notice=print_notice)
-
-
-def _require_indexed(tensor: SourceTensor, pieces: PieceIndex) -> None:
-    """Raises ArtifactMismatch where a header tells of another tensor than the index."""
-    entry, known = tensor.entry, pieces.tensors.get(tensor.entry.name)
-    if known is None or (known.dtype, known.shape, known.start) != (entry.dtype, entry.shape, entry.start):
-        raise ArtifactMismatch(
-            f"{tensor.uri} has {shown(entry.name)} of {entry.dtype} and shape {list(entry.shape)}, "
-            "which is not what was indexed",
-            remedy="Check the base with paft verify; where it is damaged, upload it again, and start the job again.",
-        )
+    return StorePieces(task.store, task.run_spec.base.uri, pieces, on_notice=print_notice)
 
 
 def _written(shards: Sequence[Shard], planned: Sequence[PlannedMerge]) -> list[SourceTensor]:
