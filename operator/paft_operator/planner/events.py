@@ -47,6 +47,9 @@ def _stage_events(before: StageStatus, after: StageStatus, judged: StageStatus |
         yield Event(type="Normal", reason=f"{title}Stopped", message=f"{after.name} stopped after saving")
     if after.state is StageState.RUNNING and after.attempt > before.attempt:
         yield Event(type="Normal", reason=f"{title}{STARTED}", message=f"{after.name} attempt {after.attempt} started")
+    for warning in after.warnings:
+        if warning not in before.warnings:
+            yield Event(type="Warning", reason=f"{title}Limited", message=f"{after.name}: {warning}")
     if after.state is StageState.SUCCEEDED and before.state is not StageState.SUCCEEDED:
         note = f": {after.message}" if after.message else ""
         yield Event(type="Normal", reason=f"{title}Succeeded", message=f"{after.name} succeeded{note}")

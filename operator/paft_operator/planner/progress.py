@@ -19,7 +19,7 @@ def progress_fields(report: StageReport | None) -> dict[str, object]:
         "tokens_per_second": _number(progress.tokens_per_second, 4),
         "eta": format_duration(progress.eta_seconds) if progress.eta_seconds is not None else None,
         "message": _message(progress),
-        "warnings": progress.warnings or None,
+        "warnings": progress.warnings,
     }
     return {name: value for name, value in fields.items() if value is not None}
 

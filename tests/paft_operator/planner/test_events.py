@@ -6,12 +6,14 @@ from tests.paft_operator.planner.situations import (
     job,
     planned,
     planned_in_turn,
+    report,
     running,
     stopped,
     succeeded,
 )
 
 from paft_api.causes import Cause
+from paft_api.report import Activity, Progress
 from paft_api.stages import ARMS, StageName
 from paft_operator.planner.actions import Plan
 from paft_operator.planner.observation import AttemptObservation
@@ -95,7 +97,23 @@ def test_the_failure_of_the_job() -> None:
     events = _told(planned_in_turn(job(), begun, (PREPARED, failed(SFT, cause=Cause.COLLAPSED), begun[2])))
 
     assert [reason for _, reason, _ in events] == ["SftFailed", "JobFailed"]
-    assert events[1][2] == "Collapsed: sft: It broke. Lower sft.l1.lambda: the penalty removed the whole adapter."
+    assert (
+        events[1][2]
+        == "Collapsed: sft: It broke. Lower sft.l1.lambda or targetSparsity: the penalty removed the whole adapter."
+    )
+
+
+def test_a_target_out_of_reach_is_told_once_and_stays_in_status() -> None:
+    warning = "sft.l1.targetSparsity 0.9 is out of reach for A"
+    progress = Progress(activity=Activity.TRAINING, warnings=(warning,))
+    limited = running(SFT, report=report(SFT, progress=progress))
+    begun, other = running(SFT), running(PREFERENCE)
+    first = planned_in_turn(job(), (PREPARED, begun, other), (PREPARED, limited, other))
+    again = planned(job(status=first.status), PREPARED, limited, other, at=2)
+
+    assert _told(first) == [("Warning", "SftLimited", f"sft: {warning}")]
+    assert _told(again) == []
+    assert again.status.stage(SFT).warnings == (warning,)
 
 
 def test_success() -> None:
