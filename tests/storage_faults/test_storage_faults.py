@@ -43,7 +43,7 @@ def sample() -> Iterator[tuple[str, Fault]]:
         yield names[(number + 2) % len(names)], fault
 
 
-@pytest.mark.parametrize(("operation", "fault"), sample())
+@pytest.mark.parametrize(("operation", "fault"), [*sample()])
 def test_no_fault_does_harm(trials: Trials, operation: str, fault: Fault) -> None:
     trial = drawn(trials, operation, fault)
     outcome = trials.judge(trial)
