@@ -13,6 +13,8 @@ class ArmRun(Model):
     """At the end."""
     tokens_per_second: float
     """Over all processes, from the first to the last step."""
+    warnings: tuple[str, ...] = ()
+    """What could not be as asked for."""
 
 
 class Untrained(Model):

@@ -61,7 +61,7 @@ def run_on_two_ranks(setting: ArmSetting, spec: SftSpec, directory: Path) -> Arm
         raise MeasuringFailed(f"{directory}: the arm is {report.state}")
     # The adapter's own tokens per second include the last evaluation and saving.
     return ArmRun.model_validate(
-        {name: getattr(report.progress, name) for name in ("eval_loss", "sparsity", "tokens_per_second")}
+        {name: getattr(report.progress, name) for name in ("eval_loss", "sparsity", "tokens_per_second", "warnings")}
     )
 
 

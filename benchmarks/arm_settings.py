@@ -18,7 +18,7 @@ from paft_api.documents import load_job
 from paft_api.spec.data import DataFormat, DataSource, DataSpec
 from paft_api.spec.lora import LoraSpec
 from paft_api.spec.resources import ArmResources
-from paft_api.spec.sft import SftSpec
+from paft_api.spec.sft import L1Spec, SftSpec
 from paft_api.spec.training import SftTrainingSpec
 from paft_trainer.storage.file_store import uri_of
 
@@ -35,12 +35,16 @@ class ArmSetting:
     threads: int
 
     def spec_at(self, strength: float, *, steps: int | None = None) -> SftSpec:
-        """The arm at λ = `strength`, evaluated and saved at the end only. `steps`: fewer steps than the setting's."""
+        """The arm at λ = `strength`, evaluated and saved at the end only. `steps`: other than the setting's."""
+        return self.spec_with(self.spec.l1.model_copy(update={"lambda_": strength}), steps=steps)
+
+    def spec_with(self, l1: L1Spec, *, steps: int | None = None) -> SftSpec:
+        """The same with another penalty."""
         training = self.spec.training
         steps = steps or training.max_steps
         return self.spec.model_copy(
             update={
-                "l1": self.spec.l1.model_copy(update={"lambda_": strength}),
+                "l1": l1,
                 "training": training.model_copy(update={"max_steps": steps, "eval_steps": steps, "save_steps": steps}),
             }
         )

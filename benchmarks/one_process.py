@@ -57,7 +57,7 @@ def train(run_spec: RunSpec, method: Method) -> ArmRun:
     """Train by `method` and measure as the arm itself does."""
     trainer = _build(run_spec)
     assert run_spec.sft is not None
-    strength = run_spec.sft.spec.l1.lambda_
+    strength = run_spec.sft.spec.l1.strength
     match method:
         case Method.SUBGRADIENT:
             trainer.optimizer_cls_and_kwargs[1]["l1_strength"] = 0.0
