@@ -26,6 +26,7 @@ from paft_trainer.storage.s3_calls import S3Calls
 from paft_trainer.storage.s3_connection import S3Connection
 from paft_trainer.storage.sent_body import SentBody, digest_header
 from paft_trainer.storage.stalls import Patience
+from paft_trainer.storage.whole_reads import WholeReads
 
 FIRST_PART_BYTES = 8 * 1024 * 1024
 """Size of the first parts of a streamed write; what fits into one part is one PUT."""
@@ -51,6 +52,7 @@ class S3Store:
         self._buffers = PartBuffers()
         self._ranges = ThreadPoolExecutor(RANGES_AT_ONCE, "paft-range")
         self._part_bytes = part_bytes
+        self._whole_reads = WholeReads()
 
     def head(self, uri: str) -> ObjectInfo | None:
         """Size and ETag, or None."""
@@ -67,7 +69,7 @@ class S3Store:
 
     def read(self, uri: str) -> bytes:
         """The whole object."""
-        first = self._get(uri, at_most=RANGE_BYTES)
+        first = self._whole_reads.read(uri, lambda: self._get(uri, at_most=RANGE_BYTES))
         rest = self.read_range(uri, len(first.body), first.size - len(first.body), etag=first.etag)
         return first.body + rest if rest else first.body
 
