@@ -36,7 +36,7 @@ def test_a_report_is_one_merge_patch_with_the_token_of_now(tmp_path: Path) -> No
         (path, "Bearer renewed", "application/merge-patch+json"),
     ]
     assert [list(request[3]) for request in server.requests] == [["data"], ["data"]]
-    assert server.written()[0]["progress"] == {"activity": "Starting", "step": 3}
+    assert server.written()[0]["progress"] == {"activity": "Starting", "step": 3, "warnings": []}
 
 
 @pytest.mark.parametrize(

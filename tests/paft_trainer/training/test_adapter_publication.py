@@ -67,7 +67,7 @@ def test_the_folder_is_a_peft_adapter_with_a_manifest_of_all_it_came_from(root: 
     assert adapter.manifest is not None
     assert set(adapter.manifest) == {
         *("formatVersion", "kind", "stage", "stageDigest", "baseDigest", "digest"),
-        *("files", "spec", "versions", "metrics"),
+        *("files", "spec", "versions", "metrics", "sparsity"),
     }
     assert adapter.manifest["spec"] == session.arm.to_document()
     assert adapter.manifest["stageDigest"] == session.stage_digest
