@@ -58,7 +58,7 @@ def case(
         training={"globalBatchSize": 6, "learningRate": 2e-2} | PASSES[ranks] | training,
         l1=l1,
     )
-    return Case(run_spec=run_spec, base=folder / "base", stop_at=stop_at)
+    return Case(run_spec=run_spec, stop_at=stop_at)
 
 
 def run(folder: Path, cases: dict[str, Case], ranks: int) -> dict[str, Outcome]:
