@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paft_trainer.training.sampling import EpochSampler
+from paft_trainer.training.sampling import EpochSampler, visited_rows
 
 
 @given(rows=st.integers(1, 200), batch=st.integers(1, 20), seed=st.integers(0, 5), epoch=st.integers(0, 3))
@@ -25,3 +25,10 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
     assert order(1, 2) == order(1, 2)
     assert order(1, 2) != order(1, 3)
     assert order(1, 2) != order(2, 2)
+
+
+@given(rows=st.integers(1, 60), batch=st.integers(1, 10), seed=st.integers(0, 5), steps=st.integers(0, 20))
+def test_visited_rows_are_those_of_the_first_steps(rows: int, batch: int, seed: int, steps: int) -> None:
+    order = list(EpochSampler(rows=rows, global_batch_size=batch, seed=seed))
+    seen = {*order[: steps * batch]} if steps * batch < len(order) else {*range(rows)}
+    assert visited_rows(rows=rows, global_batch_size=batch, seed=seed, steps=steps) == sorted(seen)

@@ -20,7 +20,7 @@ RECORDED = Path(__file__).with_name("trajectories.json")
 STEPS = 8
 TERMS = [{"type": "sigmoid", "weight": 1.0}, {"type": "hinge", "weight": 0.5}, {"type": "ipo", "weight": 0.1}]
 THREE_LOSSES = {"beta": 0.2, "losses": TERMS}
-REFERENCE_SHARDS = 3
+REFERENCE_SHARDS = 2
 """Of 48 pairs."""
 
 

@@ -1,5 +1,6 @@
 """DPOTrainer with our batches and losses, and reference log-probabilities that are computed once and kept."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from paft_trainer.training.dpo_loss import PairLogProbabilities, dpo_losses, rew
 from paft_trainer.training.reference.identity import reference_digest
 from paft_trainer.training.reference.reference_pass import ReferencePass
 from paft_trainer.training.reference.shards import ReferenceShards
+from paft_trainer.training.sampling import visited_rows
 
 
 class StoppedBeforeTraining(Exception):
@@ -57,23 +59,34 @@ class PreferenceArmTrainer(ArmTrainerMixin, DPOTrainer):
     # Reference -------------------------------------------------------------------------------------------------------
 
     def _prepare_for_training(self, *args: Any) -> tuple[Any, Any]:
-        """Also adds reference log-probabilities to all rows. Raises StoppedBeforeTraining."""
+        """Also adds reference log-probabilities to all rows that are used. Raises StoppedBeforeTraining."""
         prepared = super()._prepare_for_training(*args)
         self.session.reporter.update(activity=Activity.COMPUTING_REFERENCE)
-        self.steps.rows = self._with_reference(self.steps.rows)
+        self.steps.rows = self._with_reference(self.steps.rows, self._visited_rows())
         if self.eval_dataset is not None:
-            self.eval_dataset = self._with_reference(self.eval_dataset)
+            self.eval_dataset = self._with_reference(self.eval_dataset, range(len(self.eval_dataset)))
         self.session.throughput.restart()
         return prepared
 
-    def _with_reference(self, rows: Dataset) -> Dataset:
+    def _visited_rows(self) -> Sequence[int]:
+        training = self._spec.training
+        return visited_rows(
+            rows=len(self.steps.rows),
+            global_batch_size=training.global_batch_size,
+            seed=training.seed,
+            steps=self.session.total_steps,
+        )
+
+    def _with_reference(self, rows: Dataset, wanted: Sequence[int]) -> Dataset:
+        """`rows` with columns for the reference, which hold NaN for rows that are not `wanted`."""
         session = self.session
+        pairs = rows.select(wanted)
         training, storage = session.arm.training, session.run_spec.storage
         assert session.run_spec.base_digest is not None
         digest = reference_digest(
             base_digest=session.run_spec.base_digest,
             precision="bf16" if computes_in_bf16(training, session.world) else "fp32",
-            sequences=(sequence for row in rows for sequence in self._form.sequences([row])),
+            sequences=(sequence for row in pairs for sequence in self._form.sequences([row])),
         )
         shards = ReferenceShards(
             session.store,
@@ -82,7 +95,7 @@ class PreferenceArmTrainer(ArmTrainerMixin, DPOTrainer):
             allow_unconditional=storage.allow_unconditional_publish,
         )
         reference = ReferencePass(
-            rows,
+            pairs,
             form=self._form,
             batching=self._batching,
             shards=shards,
@@ -92,7 +105,9 @@ class PreferenceArmTrainer(ArmTrainerMixin, DPOTrainer):
         values = reference.run(should_stop=lambda: session.stop_signal.agree(0, self.args.device)[0])
         if values is None:
             raise StoppedBeforeTraining
-        for name, column in zip(REFERENCE_COLUMNS, values, strict=True):
+        columns = torch.full((2, len(rows)), torch.nan)
+        columns[:, list(wanted)] = values
+        for name, column in zip(REFERENCE_COLUMNS, columns, strict=True):
             rows = rows.add_column(name, column.numpy())
         return rows
 

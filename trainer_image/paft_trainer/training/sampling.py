@@ -1,6 +1,7 @@
 """The order of rows: a function of seed and epoch alone, the same for any number of processes."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 import torch
 from torch.utils.data import Sampler
@@ -30,3 +31,11 @@ class EpochSampler(Sampler[int]):
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
         order = torch.randperm(self._rows, generator=generator)
         return iter(order[: self._used_rows].tolist())
+
+
+def visited_rows(*, rows: int, global_batch_size: int, seed: int, steps: int) -> list[int]:
+    """Numbers of the rows that `steps` optimizer steps come to see, in ascending order; all from one epoch on."""
+    sampler = EpochSampler(rows=rows, global_batch_size=global_batch_size, seed=seed)
+    if steps * global_batch_size >= len(sampler):
+        return list(range(rows))
+    return sorted(islice(sampler, steps * global_batch_size))
