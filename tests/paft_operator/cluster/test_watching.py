@@ -18,7 +18,7 @@ from paft_operator.cluster.index import Index
 from paft_operator.cluster.watching import Change, Watches, watched
 from paft_operator.observing.records import JobKey, Record
 
-KOPF_LEAVES_CONNECTIONS = pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
+KOPF_LEAVES_CONNECTIONS = pytest.mark.filterwarnings("ignore:unclosed (transport|<socket):ResourceWarning")
 
 
 class _NotingIndex(Index):
