@@ -41,7 +41,7 @@ from benchmarks.l1_step_cost import (
     step_cost_measurements,
     step_cost_table,
 )
-from benchmarks.measurements import Measurement, goal_table, open_console, write_measurements
+from benchmarks.measurements import Measurement, open_console, tell_goals
 from benchmarks.processes import ROOT, MeasuringFailed
 
 from paft_api.spec.sft import L1Spec
@@ -70,9 +70,7 @@ def main() -> int:
     except MeasuringFailed as error:
         print(error, file=sys.stderr)
         return 1
-    open_console().print(goal_table(measured))
-    if arguments.json is not None:
-        write_measurements(arguments.json, measured)
+    tell_goals(measured, arguments.json)
     return 0
 
 

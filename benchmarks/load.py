@@ -26,7 +26,7 @@ from benchmarks.load_runs.counting_server import CountingServer, counting_server
 from benchmarks.load_runs.documentation import documentation
 from benchmarks.load_runs.measuring import WAYS, Loading, measure_arms, measure_loading
 from benchmarks.load_runs.results import Results, measurements_of, results_table
-from benchmarks.measurements import goal_table, open_console, write_measurements
+from benchmarks.measurements import open_console, tell_goals
 from benchmarks.processes import ROOT, MeasuringFailed
 
 from paft_api.stages import StageName
@@ -50,11 +50,9 @@ def main() -> int:
     console, measurements = open_console(), [one for results in measured for one in measurements_of(results)]
     for results in measured:
         console.print(results_table(results))
-    console.print(goal_table(measurements))
+    tell_goals(measurements, arguments.json)
     if arguments.docs:
         print(documentation(measured))
-    if arguments.json is not None:
-        write_measurements(arguments.json, measurements)
     return 0
 
 

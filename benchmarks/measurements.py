@@ -58,6 +58,13 @@ def write_measurements(path: Path, measurements: Sequence[Measurement]) -> None:
     path.write_text(json.dumps([asdict(measurement) for measurement in measurements], indent=2) + "\n")
 
 
+def tell_goals(measurements: Sequence[Measurement], json_file: Path | None) -> None:
+    """How a benchmark ends: the table of goals, and all figures in a file where one is asked for."""
+    open_console().print(goal_table(measurements))
+    if json_file is not None:
+        write_measurements(json_file, measurements)
+
+
 def goal_table(measurements: Sequence[Measurement]) -> Table:
     """One line for each goal."""
     table = Table(title="Goals")

@@ -21,7 +21,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.measurements import Measurement, goal_table, open_console, write_measurements
+from benchmarks.measurements import Measurement, open_console, tell_goals
 from benchmarks.merge_load.machine import describe_disk, describe_processor
 from benchmarks.merge_load.measured_run import Cost, python_module, run_measured
 from benchmarks.merge_load.measuring import (
@@ -72,9 +72,7 @@ def main() -> int:
     except MeasuringFailed as error:
         print(error, file=sys.stderr)
         return 1
-    open_console().print(goal_table(measured))
-    if arguments.json is not None:
-        write_measurements(arguments.json, measured)
+    tell_goals(measured, arguments.json)
     return 0
 
 

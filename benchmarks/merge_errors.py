@@ -21,7 +21,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import torch
-from benchmarks.measurements import Measurement, at_most, figure, goal_table, open_console, write_measurements
+from benchmarks.measurements import Measurement, at_most, figure, open_console, tell_goals
 from benchmarks.merge_load.exact_merges import load_deltas, load_weights, merge_exactly, round_to_bfloat16
 from benchmarks.merge_load.measured_run import run_measured
 from benchmarks.merge_load.models import A_STD, ALPHA, write_models
@@ -76,9 +76,7 @@ def main() -> int:
         return 1
     figures = [one for errors in measured for one in measurements_of(errors)]
     open_console().print(errors_table(measured))
-    open_console().print(goal_table(figures))
-    if arguments.json is not None:
-        write_measurements(arguments.json, figures)
+    tell_goals(figures, arguments.json)
     return 0
 
 

@@ -18,7 +18,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.measurements import Measurement, goal_table, open_console, write_measurements
+from benchmarks.measurements import Measurement, open_console, tell_goals
 from benchmarks.operator_load.cluster import ROOT, Cluster, populated_cluster
 from benchmarks.operator_load.measured_process import ProcessStuck
 from benchmarks.operator_load.measuring import (
@@ -74,9 +74,7 @@ def main() -> int:
     except (ControlPlaneError, ProcessStuck) as error:
         print(error, file=sys.stderr)
         return 1
-    open_console().print(goal_table(measured))
-    if arguments.json is not None:
-        write_measurements(arguments.json, measured)
+    tell_goals(measured, arguments.json)
     return 0
 
 

@@ -20,7 +20,7 @@ import signal
 import tempfile
 from pathlib import Path
 
-from benchmarks.measurements import Measurement, goal_table, open_console, write_measurements
+from benchmarks.measurements import Measurement, open_console, tell_goals
 from benchmarks.merge_load.machine import describe_disk, describe_processor
 from benchmarks.processes import ROOT, MeasuringFailed
 from benchmarks.storage_load.clients import CLIENTS, MIB
@@ -45,9 +45,7 @@ def main() -> int:
     except MeasuringFailed as error:
         print(error, file=sys.stderr)
         return 1
-    open_console().print(goal_table(measured))
-    if arguments.json is not None:
-        write_measurements(arguments.json, measured)
+    tell_goals(measured, arguments.json)
     return 0
 
 

@@ -16,7 +16,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks.measurements import Measurement, goal_table, open_console, write_measurements
+from benchmarks.measurements import Measurement, open_console, tell_goals
 from benchmarks.processes import ROOT, MeasuringFailed
 from benchmarks.train_load.measuring import measure_start, measure_training
 from benchmarks.train_load.programs import Program
@@ -40,9 +40,7 @@ def main() -> int:
     except MeasuringFailed as error:
         print(error, file=sys.stderr)
         return 1
-    open_console().print(goal_table(measured))
-    if arguments.json is not None:
-        write_measurements(arguments.json, measured)
+    tell_goals(measured, arguments.json)
     return 0
 
 
