@@ -43,11 +43,7 @@ def list_storage(arguments: StorageArguments, *, output: str) -> int:
     survey = _survey(arguments)
     if survey is None:
         return EXIT_FAILED
-    if output == "json":
-        print_document(survey.to_document())
-    else:
-        print(survey_text(survey, now=datetime.now(UTC)))
-    return 0
+    return _tell(survey, survey_text(survey, now=datetime.now(UTC)), output)
 
 
 def collect_garbage(arguments: StorageArguments, *, dry_run: bool, output: str) -> int:
@@ -56,19 +52,19 @@ def collect_garbage(arguments: StorageArguments, *, dry_run: bool, output: str) 
         survey = _survey(arguments)
         if survey is None:
             return EXIT_FAILED
-        if output == "json":
-            print_document(survey.to_document())
-        else:
-            print(proposal_text(survey))
-        return 0
+        return _tell(survey, proposal_text(survey), output)
     answer = _ask("clean", arguments)
     if answer is None:
         return EXIT_FAILED
     done = CleanUp.model_validate_json(answer)
+    return _tell(done, clean_up_text(done), output)
+
+
+def _tell(answer: StorageSurvey | CleanUp, text: str, output: str) -> int:
     if output == "json":
-        print_document(done.to_document())
+        print_document(answer.to_document())
     else:
-        print(clean_up_text(done))
+        print(text)
     return 0
 
 
