@@ -10,7 +10,15 @@ import pytest
 
 from paft_api.causes import Cause
 from paft_trainer.failure_records import read_failure_records
-from paft_trainer.hang_watch import DUMP_SIGNAL, FIRST_STEP_SECONDS, HangWatch, bound_of, hung_rank, stacks_file
+from paft_trainer.hang_watch import (
+    DUMP_SIGNAL,
+    FIRST_STEP_SECONDS,
+    HangWatch,
+    all_hang,
+    bound_of,
+    rank_behind,
+    stacks_file,
+)
 from paft_trainer.heartbeats import Beat, Heartbeat
 
 
@@ -33,19 +41,34 @@ def test_the_bound_follows_from_the_steps_seen(given: Beat, seconds: float) -> N
 
 
 @pytest.mark.parametrize(
-    ("beats", "hung"),
+    ("beats", "hang"),
     [
-        ({}, None),
-        ({0: beat(at=0), 1: beat(at=0)}, 0),
-        ({0: beat(count=20), 1: beat(count=19)}, 1),
-        ({0: beat(at=0.5), 1: beat(at=0.1)}, 1),
+        ({}, False),
+        ({0: beat(), 1: beat()}, True),
         # One that saves is waited for by the others, and one that gets on is no hang.
-        ({0: beat(allowance=600), 1: beat()}, None),
-        ({0: beat(at=200), 1: beat()}, None),
+        ({0: beat(allowance=600), 1: beat()}, False),
+        ({0: beat(at=200), 1: beat()}, False),
     ],
 )
-def test_ranks_are_hung_when_none_gets_on_and_the_one_behind_is_named(beats: dict[int, Beat], hung: int | None) -> None:
-    assert hung_rank(beats, 301.0, hang_timeout=300) == hung
+def test_ranks_hang_when_none_gets_on(beats: dict[int, Beat], hang: bool) -> None:
+    assert all_hang(beats, 301.0, hang_timeout=300) is hang
+
+
+@pytest.mark.parametrize(
+    ("beats", "silent", "behind"),
+    [
+        ({0: beat(), 1: beat()}, [], 0),
+        ({0: beat(count=20), 1: beat(count=19)}, [], 1),
+        ({0: beat(at=0.5), 1: beat(at=0.1)}, [], 1),
+        # A process that was stopped right after its sign of life is not behind by what it wrote.
+        ({0: beat(at=0.1), 1: beat(at=0.5)}, [1], 1),
+        ({0: beat(count=18), 1: beat(count=20), 2: beat(count=19)}, [1, 2], 2),
+    ],
+)
+def test_the_rank_behind_is_one_that_is_stopped_or_has_got_on_least(
+    beats: dict[int, Beat], silent: list[int], behind: int
+) -> None:
+    assert rank_behind(beats, silent) == behind
 
 
 def _hang(scratch: Path, rank: int, beats: int) -> None:

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +28,7 @@ FIRST_STEP_SECONDS = 1800.0
 DUMP_SIGNAL = signal.SIGUSR1
 _LOOK_SECONDS = 1.0
 _DUMP_SECONDS = 3.0
+_NO_STACKS = "  none; the process does not answer signals"
 
 
 def bound_of(beat: Beat, *, hang_timeout: float) -> float:
@@ -40,11 +41,14 @@ def bound_of(beat: Beat, *, hang_timeout: float) -> float:
     return max(hang_timeout, LONGEST_INTERVALS * beat.longest_interval) + beat.allowance
 
 
-def hung_rank(beats: Mapping[int, Beat], now: float, *, hang_timeout: float) -> int | None:
-    """The rank that is behind, if every rank here is past its bound: as long as one gets on, the others wait for it."""
-    if not beats or any(now - beat.at <= bound_of(beat, hang_timeout=hang_timeout) for beat in beats.values()):
-        return None
-    return min(beats, key=lambda rank: (beats[rank].count, beats[rank].at))
+def all_hang(beats: Mapping[int, Beat], now: float, *, hang_timeout: float) -> bool:
+    """Whether every rank here is past its bound: as long as one gets on, the others wait for it."""
+    return bool(beats) and all(now - beat.at > bound_of(beat, hang_timeout=hang_timeout) for beat in beats.values())
+
+
+def rank_behind(beats: Mapping[int, Beat], silent: Collection[int]) -> int:
+    """The rank that the others wait for: one that does not even answer a signal, else one that has got on least."""
+    return min(silent or beats, key=lambda rank: (beats[rank].count, beats[rank].at))
 
 
 def stacks_file(scratch: Path, rank: int) -> Path:
@@ -75,34 +79,37 @@ class HangWatch:
         while not self._over.wait(_LOOK_SECONDS):
             beats = read_beats(self._scratch)
             now = time.monotonic()
-            hung = hung_rank(beats, now, hang_timeout=self._hang_timeout)
-            if hung is not None:
-                self._end(beats, _failure(beats, hung, now))
+            if all_hang(beats, now, hang_timeout=self._hang_timeout):
+                self._end(beats, now)
                 return
 
-    def _end(self, beats: Mapping[int, Beat], failure: Failure) -> None:
+    def _end(self, beats: Mapping[int, Beat], now: float) -> None:
         """Past the ranks' own clean-up: one that hangs would not come to its end."""
         _signal_all(beats, DUMP_SIGNAL)
         self._over.wait(_DUMP_SECONDS)
-        for rank in beats:
-            print(f"stacks of rank {rank}:\n{_stacks(self._scratch, rank)}", file=sys.stderr, flush=True)
-        write_failure_record(self._scratch, failure)
+        stacks = {rank: _stacks(self._scratch, rank) for rank in beats}
+        for rank, text in stacks.items():
+            print(f"stacks of rank {rank}:\n{text or _NO_STACKS}", file=sys.stderr, flush=True)
+        silent = [rank for rank, text in stacks.items() if not text]
+        write_failure_record(self._scratch, _failure(beats, now, silent))
         _signal_all(beats, signal.SIGKILL)
 
 
-def _failure(beats: Mapping[int, Beat], hung: int, now: float) -> Failure:
-    beat = beats[hung]
+def _failure(beats: Mapping[int, Beat], now: float, silent: Collection[int]) -> Failure:
+    rank = rank_behind(beats, silent)
+    beat = beats[rank]
+    state = "does not answer signals" if rank in silent else "is behind"
     message = (
-        f"no rank of this node has got on for {now - max(beat.at for beat in beats.values()):.0f} s; rank {hung} is"
-        f" behind, after step {beat.step}. The longest of the last passes took {beat.longest_interval:.1f} s"
+        f"no rank of this node has got on for {now - max(beat.at for beat in beats.values()):.0f} s; rank {rank}"
+        f" {state}, after step {beat.step}. The longest of the last passes took {beat.longest_interval:.1f} s"
     )
-    return Failure(cause=Cause.HANG, message=message, remedy=CAUSE_FACTS[Cause.HANG].remedy, rank=hung)
+    return Failure(cause=Cause.HANG, message=message, remedy=CAUSE_FACTS[Cause.HANG].remedy, rank=rank)
 
 
 def _stacks(scratch: Path, rank: int) -> str:
+    """Empty where the rank did not answer: the handler is C code, which asks for no lock of Python's."""
     path = stacks_file(scratch, rank)
-    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    return text or "  none; the process does not answer signals"
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 def _signal_all(beats: Mapping[int, Beat], number: signal.Signals) -> None:
