@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,11 @@ def test_a_merge_waits_before_its_shards(tmp_path: Path, s3: StorageSpec, proxy:
     require_waited(reports)
 
 
+def _ends_of_waits(reports: list[StageReport]) -> int:
+    waits = [report.progress.waiting_for is not None for report in list(reports)]
+    return sum(before and not after for before, after in pairwise(waits))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_an_arm_waits_at_its_start_and_when_it_saves(
@@ -176,11 +182,12 @@ def test_an_arm_waits_at_its_start_and_when_it_saves(
 
     with followed(Path(attempt.run_spec.report_path)) as reports:
         attempt.start(AWS_SECRET_ACCESS_KEY="not-it")
-        wait_until(lambda: any(report.progress.step for report in reports))
+        wait_until(lambda: _ends_of_waits(reports) > 0)
         goes_away_at(proxy, "PUT", "checkpoints", seconds=4)
         assert attempt.end() == EXIT_SUCCEEDED
 
     require_waited(reports)
-    waits = [report.progress.step for report in reports if report.progress.waiting_for is not None]
-    assert waits[0] is None
-    assert waits[-1]
+    steps = [report.progress.step for report in reports if report.progress.waiting_for is not None]
+    assert steps[0] is None
+    assert steps[-1] is not None
+    assert _ends_of_waits(reports) >= 2
