@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paft_trainer.training.base_loading.partition_plan import SMALL_TENSOR_BYTES, TensorLayout, plan_rounds
+from paft_trainer.training.base_loading.partition_plan import (
+    LEAST_PART_BYTES,
+    READ_TOGETHER_BYTES,
+    TensorLayout,
+    plan_rounds,
+)
 
 KIB = 1024
 
@@ -71,9 +76,9 @@ def test_whoever_passes_bytes_on_reads_them_in_the_same_round(layouts: list[Tens
             )
 
 
-@pytest.mark.parametrize("world_size", [2, 3, 8, 64])
+@pytest.mark.parametrize("world_size", [2, 3, 8, 16])
 def test_ranks_read_alike_much_of_a_model_and_pass_on_little(world_size: int) -> None:
-    """The linear modules of a 7B model in bf16."""
+    """The linear modules of a 7B model in bf16, whose parts are of a megabyte or more on so many ranks."""
     shapes = [(4096, 4096)] * 4 + [(11008, 4096)] * 3
     layouts = [
         TensorLayout(name=f"{layer}.{number}", size=2 * rows * columns, element_bytes=2, piece_bytes=128 * KIB)
@@ -91,14 +96,30 @@ def test_ranks_read_alike_much_of_a_model_and_pass_on_little(world_size: int) ->
     assert sum(one.size for each in rounds for one in each.slices) < 0.01 * whole * world_size**0.5
 
 
-def test_a_small_tensor_is_read_by_one_rank_and_they_take_turns() -> None:
+def test_small_tensors_that_follow_each_other_are_read_by_one_rank_and_ranks_take_turns() -> None:
     layouts = [
-        TensorLayout(name=f"norm{number}", size=SMALL_TENSOR_BYTES, element_bytes=4, piece_bytes=4 * KIB)
-        for number in range(6)
+        TensorLayout(name=f"norm{number}", size=READ_TOGETHER_BYTES // 2, element_bytes=4, piece_bytes=8 * KIB)
+        for number in range(12)
     ]
-    (only,) = plan_rounds(layouts, 3)
-    assert [one.reader for one in only.readings] == [0, 1, 2, 0, 1, 2]
-    assert [one.holder for one in only.slices] == [1, 2, 0, 2, 0, 1] * 2
+    (only,) = plan_rounds(layouts, 6, exchanged_bytes=2**40)
+    assert [one.reader for one in only.readings] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert sorted(one.holder for one in only.slices if one.tensor == "norm0") == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("size", "readings"), [(2 * LEAST_PART_BYTES, 2), (2 * LEAST_PART_BYTES - 4, 1)])
+def test_a_tensor_is_read_in_parts_once_these_are_worth_a_request(size: int, readings: int) -> None:
+    layout = TensorLayout(name="weight", size=size, element_bytes=2, piece_bytes=4 * KIB)
+    (only,) = plan_rounds([layout], 2)
+    assert len(only.readings) == readings
+
+
+def test_a_tensor_with_small_parts_is_read_in_runs_that_suit_requests() -> None:
+    """Of a world so large that parts are tiny, no rank reads, and holds in memory, the whole of a large tensor."""
+    layout = TensorLayout(name="weight", size=8 * READ_TOGETHER_BYTES, element_bytes=2, piece_bytes=64 * KIB)
+    rounds = plan_rounds([layout], 128)
+    readings = [one for each in rounds for one in each.readings]
+    assert [one.count * layout.piece_bytes for one in readings] == [READ_TOGETHER_BYTES] * 8
+    assert len({one.reader for one in readings}) == 8
 
 
 def test_a_tensor_with_fewer_elements_than_ranks_leaves_some_with_padding_only() -> None:

@@ -54,9 +54,17 @@ class Filler:
         """Take over what is held here of a tensor's bytes from `start` on, rounded as `torch.Tensor.to` does."""
         first, after = max(start, destination.start), min(start + len(content), destination.stop)
         source = np.frombuffer(content, dtype=np.uint8)
+        values = destination.values
+        if first >= after:
+            return
+        if values.dtype == destination.dtype and values.device.type == "cpu":
+            # torch would start threads for each copy, which costs more than the copy.
+            target = values.view(torch.uint8).numpy()
+            target[first - destination.start : after - destination.start] = source[first - start : after - start]
+            return
         for position in range(first, after, STAGED_BYTES):
             chunk = source[position - start : min(position + STAGED_BYTES, after) - start]
             self._bytes[: len(chunk)] = chunk
             element = (position - destination.start) // destination.dtype.itemsize
-            values = self._staged[: len(chunk)].view(destination.dtype)
-            destination.values[element : element + len(values)].copy_(values)
+            staged = self._staged[: len(chunk)].view(destination.dtype)
+            values[element : element + len(staged)].copy_(staged)

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-SMALL_TENSOR_BYTES = 64 * 1024
-"""A tensor of up to so many bytes is read by one rank: passing it on costs less than a request per rank."""
-EXCHANGED_BYTES = 16 * 1024 * 1024
+LEAST_PART_BYTES = 1024 * 1024
+"""Tensors whose parts are smaller are read without regard to them: a request costs as much as passing a megabyte on."""
+READ_TOGETHER_BYTES = 8 * 1024 * 1024
+"""Of such tensors one rank reads so many neighbouring bytes, by one request, before it is the next one's turn."""
+EXCHANGED_BYTES = 32 * 1024 * 1024
 """What a rank passes on, or is passed, before ranks exchange it; both are held in memory until then."""
 
 
@@ -109,31 +111,55 @@ def plan_rounds(
 
 def _divide(layouts: Sequence[TensorLayout], world_size: int) -> dict[str, list[Reading]]:
     """Every piece to one rank: to the one that holds it, else to the one of its holders that has least to read."""
-    candidates = {layout.name: list(_candidates(layout, world_size)) for layout in layouts}
     load = [0] * world_size
     for layout in layouts:
-        for _, count, holders in candidates[layout.name]:
+        for _, count, holders in _candidates(layout, world_size):
             if len(holders) == 1:
                 load[holders[0]] += count * layout.piece_bytes
-    divided: dict[str, list[Reading]] = {}
-    for layout in layouts:
-        divided[layout.name] = []
-        for first, count, holders in candidates[layout.name]:
-            reader = min(holders, key=load.__getitem__)
-            if len(holders) > 1:
-                load[reader] += count * layout.piece_bytes
-            divided[layout.name].append(Reading(tensor=layout.name, first=first, count=count, reader=reader))
-    return divided
+    turn = _Turn(load)
+    return {
+        layout.name: [
+            Reading(
+                tensor=layout.name,
+                first=first,
+                count=count,
+                reader=holders[0] if len(holders) == 1 else turn.take(holders, count * layout.piece_bytes),
+            )
+            for first, count, holders in _candidates(layout, world_size)
+        ]
+        for layout in layouts
+    }
+
+
+class _Turn:
+    """Whose turn it is to read what several ranks hold. `load`: bytes that each rank has to read so far."""
+
+    def __init__(self, load: list[int]) -> None:
+        self._load = load
+        self._reader = 0
+        self._left = 0
+
+    def take(self, holders: range, size: int) -> int:
+        """The rank that reads the next `size` bytes: the last one, until it has READ_TOGETHER_BYTES."""
+        if self._reader not in holders or size > self._left:
+            self._reader = min(holders, key=self._load.__getitem__)
+            self._left = READ_TOGETHER_BYTES
+        self._left -= size
+        self._load[self._reader] += size
+        return self._reader
 
 
 def _candidates(layout: TensorLayout, world_size: int) -> Iterator[tuple[int, int, range]]:
-    """Runs of pieces (the first, their count) that the same ranks hold."""
+    """Runs of pieces (the first, their count) that the same ranks hold; of tensors with small parts, runs that suit
+    requests."""
     pieces = -(-layout.size // layout.piece_bytes)
     edges = {0, pieces}
-    if layout.is_split and layout.size > SMALL_TENSOR_BYTES:
+    if layout.is_split and layout.part_bytes(world_size) >= LEAST_PART_BYTES:
         for rank in range(1, world_size):
             boundary = layout.held_by(rank, world_size)[0]
             edges |= {boundary // layout.piece_bytes, -(-boundary // layout.piece_bytes)}
+    else:
+        edges |= {*range(0, pieces, max(READ_TOGETHER_BYTES // layout.piece_bytes, 1))}
     for first, after in pairwise(sorted(edges)):
         start, stop = first * layout.piece_bytes, min(after * layout.piece_bytes, layout.size)
         yield first, after - first, layout.holders(start, stop, world_size)
