@@ -27,12 +27,13 @@ from benchmarks.load_runs.documentation import documentation
 from benchmarks.load_runs.measuring import WAYS, Loading, measure_arms, measure_loading
 from benchmarks.load_runs.results import Results, measurements_of, results_table
 from benchmarks.measurements import open_console, tell_goals
-from benchmarks.processes import ROOT, MeasuringFailed
+from benchmarks.processes import ROOT, MeasuringFailed, use_memory
 
 from paft_api.stages import StageName
 
 STATE = ROOT / ".paft" / "benchmarks" / "load"
 FULL_RUNS, QUICK_RUNS = 3, 1
+MEMORY_BYTES = 10 * 10**9
 
 
 def main() -> int:
@@ -66,6 +67,7 @@ def _parse() -> argparse.Namespace:
 
 def measure(folder: Path, *, is_quick: bool) -> list[Results]:
     """Of every base."""
+    use_memory(MEMORY_BYTES)
     with counting_server(folder / "s3") as server:
         os.environ.update(server.server.environment)
         runs = QUICK_RUNS if is_quick else FULL_RUNS

@@ -4,9 +4,9 @@
 
 One file of random bytes goes up to and comes down from a real S3 server (SeaweedFS) on loopback: by the trainer's own
 engine, boto3's transfer manager, the same over the AWS Common Runtime, obstore, boto3 in two processes, and s5cmd as
-the peer. Every transfer runs in a fresh process, and what arrived is compared. The server takes part of the same
-cores. 1 GB three times, then 4 GB once for the growth of memory; `--quick` takes 256 MB once. A goal that is missed is
-shown as missed; the exit code is 1 only where measuring failed.
+the peer. Every transfer runs in a fresh process, the clients in another order each time, and what arrived is compared.
+The server takes part of the same cores. 1 GB three times, then 4 GB once for the growth of memory; `--quick` takes 256
+MB once. A goal that is missed is shown as missed; the exit code is 1 only where measuring failed.
 """
 
 import sys
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmarks.measurements import Measurement, open_console, tell_goals
 from benchmarks.merge_load.machine import describe_disk, describe_processor
-from benchmarks.processes import ROOT, MeasuringFailed
+from benchmarks.processes import ROOT, MeasuringFailed, use_memory
 from benchmarks.storage_load.clients import CLIENTS, MIB
 from benchmarks.storage_load.measuring import S5CMD, Bench, measure
 from benchmarks.storage_load.results import OURS, growth_goals, transfer_measurements, transfer_table
@@ -31,6 +31,7 @@ from hack import seaweedfs
 STATE = ROOT / ".paft" / "benchmarks" / "storage"
 FULL_BYTES, QUICK_BYTES, LARGE_BYTES = 1000 * 10**6, 256 * 10**6, 4000 * 10**6
 FULL_RUNS, QUICK_RUNS = 3, 1
+MEMORY_BYTES = 8 * 10**9
 
 
 def main() -> int:
@@ -59,6 +60,7 @@ def _parse() -> argparse.Namespace:
 def measure_all(folder: Path, *, is_quick: bool) -> list[Measurement]:
     """All tables, and all figures and goals."""
     size, runs = (QUICK_BYTES, QUICK_RUNS) if is_quick else (FULL_BYTES, FULL_RUNS)
+    use_memory(MEMORY_BYTES)
     with seaweedfs.running(folder / "s3") as server:
         bench = Bench(server, make_source(folder / "source", size), folder)
         rows = measure(bench, [*CLIENTS, S5CMD], size, runs)

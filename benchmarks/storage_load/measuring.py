@@ -123,13 +123,14 @@ class Bench:
 
 
 def measure(bench: Bench, clients: Sequence[str], size: int, runs: int) -> list[Row]:
-    """All clients in turn, so that a machine that changes its pace changes it for all."""
+    """All clients in turn, each time in another order, so that a machine that changes its pace changes it for all."""
     samples: dict[tuple[str, str], list[Sample]] = {}
     uri = bench.put_source()
-    for _ in range(runs):
-        for client in clients:
+    for run in range(runs):
+        in_turn = [*clients[run % len(clients) :], *clients[: run % len(clients)]]
+        for client in in_turn:
             samples.setdefault((client, "up"), []).append(bench.upload(client))
-        for client in clients:
+        for client in in_turn:
             samples.setdefault((client, "down"), []).append(bench.download(client, uri))
     return [
         Row(client=client, direction=direction, size=size, samples=tuple(found))
