@@ -171,9 +171,19 @@ def test_a_target_out_of_reach_is_lowered_for_a_with_a_warning(in_one_process: d
     outcome = in_one_process["out of reach"]
     assert outcome.failure is None
     assert outcome.last.adapter is not None
-    [warning] = outcome.last.adapter.warnings
-    assert warning.startswith("sft.l1.targetSparsity 0.9 is out of reach for A: ")
-    assert outcome.last.progress.warnings == (warning,)
+    lowered, *_ = warnings = outcome.last.adapter.warnings
+    assert lowered.startswith("sft.l1.targetSparsity 0.9 is out of reach for A: ")
+    assert outcome.last.progress.warnings == warnings
+
+
+def test_a_factor_that_ends_short_of_its_target_is_told(in_one_process: dict[str, Outcome]) -> None:
+    """In four steps B cannot come to 0.9 either, which no formula tells before."""
+    outcome = in_one_process["out of reach"]
+    share = sparsity(outcome).b_zero
+    assert share < 0.87
+    assert outcome.last.adapter is not None
+    told = outcome.last.adapter.warnings[-1]
+    assert told.startswith(f"sft.l1.targetSparsity: B was steered to 0.9 and ended at {share:.3g}: ")
 
 
 def test_a_resumed_arm_is_steered_on_bit_for_bit(in_one_process: dict[str, Outcome]) -> None:

@@ -32,9 +32,10 @@ def train_arm(session: ArmSession, base_folder: Path, *, partitioned: bool) -> A
     session.heartbeat.end()
     if session.stopped or weights is None:
         return None
-    session.reporter.update(activity=Activity.PUBLISHING)
+    warnings = _warnings(session, trainer)
+    session.reporter.update(activity=Activity.PUBLISHING, warnings=warnings)
     files = encode_adapter(trainer.model, weights, base_uri=session.run_spec.base.uri)
-    return publish_adapter(session, files, _metrics(session, trainer.penalty.warnings))
+    return publish_adapter(session, files, _metrics(session, warnings))
 
 
 def _resume(session: ArmSession) -> None:
@@ -87,6 +88,11 @@ def _write_trainer_state(session: ArmSession, trainer: Any, step: int) -> str:
     )
     state.save_to_json(str(folder / "trainer_state.json"))
     return str(folder)
+
+
+def _warnings(session: ArmSession, trainer: ArmTrainerMixin) -> tuple[str, ...]:
+    penalty, ended = trainer.penalty, session.sparsity
+    return penalty.warnings if ended is None else (*penalty.warnings, *penalty.missed(ended))
 
 
 def _metrics(session: ArmSession, warnings: tuple[str, ...]) -> AdapterMetrics:

@@ -8,6 +8,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 from transformers import get_scheduler
 
+from paft_api.report import Sparsity
 from paft_api.spec.sft import L1Spec
 from paft_api.spec.training import TrainingSpec
 from paft_trainer.training.adapter_factors import ADAPTER_NAME
@@ -16,6 +17,9 @@ from paft_trainer.training.factor_partitions import Factor, factor_groups, whole
 from paft_trainer.training.proximal_adamw import ramp_at
 from paft_trainer.training.sparsity import Factors, group_norm
 from paft_trainer.training.sparsity_reach import reach_of_a, shrinkage
+
+TOLERANCE = 0.03
+"""How far below its target a share of zeros may end before it is told."""
 
 
 class FactorPenalty:
@@ -78,6 +82,20 @@ class FactorPenalty:
         norms = [sum(float(module.a.abs().sum()) for module in factors), group_norm(factors, by_rows=self._by_rows)]
         return sum(strength * norm for strength, norm in zip(strengths, norms, strict=True))
 
+    def missed(self, ended: Sparsity) -> tuple[str, ...]:
+        """Of A and B, which ends more than TOLERANCE short of what it was steered to."""
+        if self._target is None:
+            return ()
+        shares = {Factor.A: ended.a_zero, Factor.B: ended.b_zero}
+        if self._by_rows:
+            assert ended.delta_zero_rows is not None
+            shares[Factor.B] = ended.delta_zero_rows
+        return tuple(
+            _shortfall(factor, self._target.shares[factor], share)
+            for factor, share in shares.items()
+            if share < self._target.shares[factor] - TOLERANCE
+        )
+
     def to_document(self) -> dict[str, Any]:
         """λ of the next step, by factor; nothing without a target."""
         if self._target is None:
@@ -105,6 +123,14 @@ def _warnings(share: float, reach: float) -> tuple[str, ...]:
     return (
         f"sft.l1.targetSparsity {share:g} is out of reach for A: its learning rates let {reach:.3g} of its entries "
         f"become zero, so A is steered to {reach:.3g}, and B to {share:g}. Train longer or at a higher learning rate.",
+    )
+
+
+def _shortfall(factor: Factor, target: float, share: float) -> str:
+    return (
+        f"sft.l1.targetSparsity: {factor} was steered to {target:.3g} and ended at {share:.3g}: the loss held on to "
+        "its weights for as long as the learning rate let them shrink. Train longer or at a higher learning rate, "
+        "lower sft.l1.rampFraction, or ask for less."
     )
 
 

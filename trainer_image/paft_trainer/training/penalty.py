@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from paft_api.report import Sparsity
 from paft_trainer.training.adapter_state import adapter_parameters
 from paft_trainer.training.proximal_adamw import ramp_at
 from paft_trainer.training.sparsity import Factors, l1_norm
@@ -23,6 +24,9 @@ class Penalty(Protocol):
 
     def value(self, factors: Sequence[Factors], step: int) -> float:
         """The penalty of whole factors, as it is added to the loss or stands for at `step`."""
+
+    def missed(self, ended: Sparsity) -> tuple[str, ...]:
+        """What the job asked for and did not get, in words. `ended`: of the trained adapter."""
 
     def to_document(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
@@ -45,6 +49,10 @@ class ConstantPenalty:
     def value(self, factors: Sequence[Factors], step: int) -> float:
         """λ·(‖A‖₁ + ‖B‖₁)."""
         return self._strength * l1_norm(factors)
+
+    def missed(self, ended: Sparsity) -> tuple[str, ...]:
+        """Nothing: a strength asks for no share of zeros."""
+        return ()
 
     def to_document(self) -> dict[str, Any]:
         """Nothing."""
