@@ -17,9 +17,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import boto3
@@ -35,12 +35,14 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class S3Server:
-    """A running server. `pid` is the process that was started."""
+    """A running server. `pid` is the process that was started. `users`: access and secret keys of those who may do
+    less, by name."""
 
     endpoint: str
     access_key: str
     secret_key: str
     pid: int
+    users: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -49,10 +51,16 @@ class S3Server:
 
 
 def start(
-    directory: Path, *, port: int | None = None, address: str = LOOPBACK, metrics_port: int | None = None
+    directory: Path,
+    *,
+    port: int | None = None,
+    address: str = LOOPBACK,
+    metrics_port: int | None = None,
+    users: Mapping[str, Sequence[str]] | None = None,
 ) -> S3Server:
     """Start a server, or find the one that runs in `directory`. `port`: of S3; default: any free one. `metrics_port`:
-    where it tells Prometheus what it did; default: nowhere."""
+    where it tells Prometheus what it did; default: nowhere. `users`: others than its administrator, and what they may
+    do, as `Read:<bucket>`."""
     running = find(directory)
     if running is not None:
         return running
@@ -61,6 +69,12 @@ def start(
     (directory / "logs").mkdir(exist_ok=True)
     access_key, secret_key = _credentials(directory)
     s3_port = port if port is not None else _free_port()
+    keys = {name: (secrets.token_hex(10), secrets.token_hex(20)) for name in users or {}}
+    identities = [
+        _identity("paft", access_key, secret_key, ["Admin", "Read", "Write", "List", "Tagging"]),
+        *(_identity(name, *keys[name], actions) for name, actions in (users or {}).items()),
+    ]
+    _write_private(directory / "s3.json", json.dumps({"identities": identities}))
     with (directory / "server.log").open("ab") as log:
         process = subprocess.Popen(
             _command(directory, data, s3_port, address, metrics_port),
@@ -71,7 +85,11 @@ def start(
         )
     _children[process.pid] = process
     server = S3Server(
-        endpoint=f"http://{address}:{s3_port}", access_key=access_key, secret_key=secret_key, pid=process.pid
+        endpoint=f"http://{address}:{s3_port}",
+        access_key=access_key,
+        secret_key=secret_key,
+        pid=process.pid,
+        users=keys,
     )
     _wait_until_ready(server, process, directory / "server.log")
     _write_private(directory / "server.json", json.dumps(asdict(server)))
@@ -105,10 +123,15 @@ def stop(directory: Path, *, grace_seconds: float = 3) -> bool:
 
 @contextmanager
 def running(
-    directory: Path, *, port: int | None = None, address: str = LOOPBACK, metrics_port: int | None = None
+    directory: Path,
+    *,
+    port: int | None = None,
+    address: str = LOOPBACK,
+    metrics_port: int | None = None,
+    users: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[S3Server]:
     """A server for the length of a `with` block; see `start`."""
-    server = start(directory, port=port, address=address, metrics_port=metrics_port)
+    server = start(directory, port=port, address=address, metrics_port=metrics_port, users=users)
     try:
         yield server
     finally:
@@ -140,15 +163,12 @@ def create_bucket(server: S3Server, name: str) -> None:
             return
 
 
+def _identity(name: str, access_key: str, secret_key: str, actions: Sequence[str]) -> dict[str, object]:
+    credentials = [{"accessKey": access_key, "secretKey": secret_key}]
+    return {"name": name, "credentials": credentials, "actions": list(actions)}
+
+
 def _command(directory: Path, data: Path, s3_port: int, address: str, metrics_port: int | None) -> list[str]:
-    configuration = directory / "s3.json"
-    access_key, secret_key = _credentials(directory)
-    identity = {
-        "name": "paft",
-        "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }
-    _write_private(configuration, json.dumps({"identities": [identity]}))
     weed = Path(sys.executable).parent / "weed"
     ports = {name: _free_port() for name in ("master", "volume", "filer")}
     return [
@@ -161,7 +181,7 @@ def _command(directory: Path, data: Path, s3_port: int, address: str, metrics_po
         "-master.telemetry=false",
         "-s3",
         f"-s3.port={s3_port}",
-        f"-s3.config={configuration}",
+        f"-s3.config={directory / 's3.json'}",
         f"-master.port={ports['master']}",
         f"-volume.port={ports['volume']}",
         f"-filer.port={ports['filer']}",

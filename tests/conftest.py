@@ -26,13 +26,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BUCKET = "paft-tests"
+READER = "reader"
+READER_BUCKET = "paft-tests-shared"
+"""All that a second user of the server may read."""
 
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweedfs.S3Server]:
-    """SeaweedFS on loopback, with credentials and one bucket."""
-    with seaweedfs.running(tmp_path_factory.mktemp("seaweedfs")) as server:
+    """SeaweedFS on loopback, with credentials, two buckets, and a user who may read one of them."""
+    users = {READER: [f"Read:{READER_BUCKET}", f"List:{READER_BUCKET}"]}
+    with seaweedfs.running(tmp_path_factory.mktemp("seaweedfs"), users=users) as server:
         seaweedfs.create_bucket(server, BUCKET)
+        seaweedfs.create_bucket(server, READER_BUCKET)
         yield server
 
 

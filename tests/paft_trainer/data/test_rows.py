@@ -92,5 +92,8 @@ class _CountingStore:
         self.data_reads += uri.endswith(".jsonl")
         return self._store.read(uri)
 
+    def of_source(self, source: DataSource) -> "_CountingStore":
+        return self
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

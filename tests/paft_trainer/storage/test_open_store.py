@@ -62,9 +62,10 @@ def test_keys_that_are_exchanged_are_used_from_then_on(others: Path, s3: Storage
 
 def test_one_file_may_be_a_source_of_its_own(others: Path, s3: StorageSpec, tmp_path: Path) -> None:
     rows = {"uri": f"{s3.artifacts_uri}rows.jsonl", "format": "messages", "secretRef": {"name": "models"}}
-    store = open_run_store(_run_spec(tmp_path, s3, others, sft__data={"train": [rows]}))
+    told = _run_spec(tmp_path, s3, others, sft__data={"train": [rows]})
+    store = open_run_store(told)
 
-    assert store.read(rows["uri"]) == b"row"
+    assert store.of_source(told.sources["spec.sft.data.train[0]"]).read(rows["uri"]) == b"row"
     with pytest.raises(StorageAuth):
         store.head(f"{rows['uri']}.sha256")
 

@@ -21,12 +21,13 @@ def read_source(store: ObjectStore, source: DataSource) -> Iterator[Row]:
 
     Raises DataInvalid for the first row that does not fit, naming file, line, field and value.
     """
-    for info in source_files(store, source):
-        yield from _read_file(info.uri, store.read(info.uri), source.format)
+    files = store.of_source(source)
+    for info in source_files(files, source):
+        yield from _read_file(info.uri, files.read(info.uri), source.format)
 
 
 def source_files(store: ObjectStore, source: DataSource) -> list[ObjectInfo]:
-    """The file of a source, or the `*.jsonl` files of its folder in order of their names."""
+    """The file of a source, or the `*.jsonl` files of its folder in order of their names. `store`: the source's own."""
     if not source.uri.endswith("/"):
         info = store.head(source.uri)
         if info is None:
@@ -46,20 +47,20 @@ def _no_such_file(store: ObjectStore, uri: str) -> ObjectMissing:
 
 def digest_sources(store: ObjectStore, sources: Sequence[DataSource], artifacts_uri: str) -> str:
     """Digest of the sources' content; hashes of unchanged files come from the index under `artifacts_uri`."""
-    return data_digest(
-        [
-            (source, [(info.uri, _file_sha256(store, info, artifacts_uri)) for info in source_files(store, source)])
-            for source in sources
-        ]
-    )
+    return data_digest([(source, _hashed_files(store, source, artifacts_uri)) for source in sources])
 
 
-def _file_sha256(store: ObjectStore, info: ObjectInfo, artifacts_uri: str) -> str:
+def _hashed_files(store: ObjectStore, source: DataSource, artifacts_uri: str) -> list[tuple[str, str]]:
+    files = store.of_source(source)
+    return [(info.uri, _file_sha256(store, files, info, artifacts_uri)) for info in source_files(files, source)]
+
+
+def _file_sha256(store: ObjectStore, files: ObjectStore, info: ObjectInfo, artifacts_uri: str) -> str:
     cache_uri = index_uri(artifacts_uri, listing_digest([info]))
     if store.head(cache_uri) is not None:
         cached: dict[str, str] = json.loads(store.read(cache_uri))
         return cached["sha256"]
-    sha256 = hashlib.sha256(store.read(info.uri)).hexdigest()
+    sha256 = hashlib.sha256(files.read(info.uri)).hexdigest()
     store.put(cache_uri, json.dumps({"uri": info.uri, "sha256": sha256}).encode())
     return sha256
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from paft_api.spec.base import BaseSpec
+from paft_api.spec.data import DataSource
 from paft_trainer.storage import ObjectInfo, ObjectStore, ObjectWriter, UnfinishedUpload
 
 
@@ -45,6 +47,10 @@ class DiscardingStore:
 
     def abort_upload(self, upload: UnfinishedUpload) -> None:
         """Nothing."""
+
+    def of_source(self, source: BaseSpec | DataSource) -> "DiscardingStore":
+        """One over the store's."""
+        return DiscardingStore(self._store.of_source(source))
 
 
 class _Forgetful:

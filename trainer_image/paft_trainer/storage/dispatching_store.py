@@ -1,9 +1,11 @@
 """Several stores as one."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
+from paft_api.spec.base import BaseSpec
+from paft_api.spec.data import DataSource
 from paft_trainer.errors import ConfigInvalid
 from paft_trainer.storage.object_store import ObjectInfo, ObjectStore, ObjectWriter, UnfinishedUpload
 
@@ -16,10 +18,20 @@ class Route(NamedTuple):
 
 
 class DispatchingStore:
-    """Hands every call to the store of the longest route that its URI lies in, else of the URI's scheme."""
+    """Hands every call to the store of the longest route that its URI lies in, else of the URI's scheme.
 
-    def __init__(self, stores: Mapping[str, ObjectStore], routes: Iterable[Route] = ()) -> None:
+    `s3_of`: how `s3://` addresses of a source are reached; by default as all others are.
+    """
+
+    def __init__(
+        self,
+        stores: Mapping[str, ObjectStore],
+        routes: Iterable[Route] = (),
+        *,
+        s3_of: Callable[[BaseSpec | DataSource], ObjectStore] | None = None,
+    ) -> None:
         self._stores = stores
+        self._s3_of = s3_of
         # Files are reached in one way only. Of equal routes the first holds.
         s3 = [route for route in routes if route.uri.startswith("s3://")]
         self._routes = sorted(s3, key=lambda route: len(route.uri), reverse=True)
@@ -59,6 +71,12 @@ class DispatchingStore:
     def abort_upload(self, upload: UnfinishedUpload) -> None:
         """See ObjectStore."""
         self._of(upload.uri).abort_upload(upload)
+
+    def of_source(self, source: BaseSpec | DataSource) -> ObjectStore:
+        """See ObjectStore. Two sources may have one address, so that an address does not tell which is meant."""
+        if self._s3_of is None:
+            return self
+        return DispatchingStore({**self._stores, "s3": self._s3_of(source)})
 
     def _of(self, uri: str) -> ObjectStore:
         for route in self._routes:

@@ -9,10 +9,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 from urllib.parse import quote, unquote_to_bytes
 
 from paft_api.causes import Cause
+from paft_api.spec.base import BaseSpec
+from paft_api.spec.data import DataSource
 from paft_trainer.errors import StageError, StageFailed
 from paft_trainer.storage.errors import (
     ObjectChanged,
@@ -123,6 +125,10 @@ class FileStore:
         assert path_of(upload.uri).name == upload.upload_id
         assert upload.upload_id.startswith(_TEMPORARY_PREFIX)
         self.delete(upload.uri)
+
+    def of_source(self, source: BaseSpec | DataSource) -> Self:
+        """Itself: files are reached in one way only."""
+        return self
 
 
 class _FileWriter:

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from paft_api.spec.base import BaseSpec
+from paft_api.spec.data import DataSource
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectInfo:
@@ -82,3 +85,6 @@ class ObjectStore(Protocol):
 
     def abort_upload(self, upload: UnfinishedUpload) -> None:
         """Drop what was uploaded; no error where it has ended meanwhile."""
+
+    def of_source(self, source: BaseSpec | DataSource) -> "ObjectStore":
+        """The way to one source: its server, and its keys, whatever other sources have the same address."""

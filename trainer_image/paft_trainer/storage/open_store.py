@@ -24,11 +24,12 @@ def open_store(
     on_wait: Callable[[str], None] = lambda message: None,
     on_recovered: Callable[[], None] = lambda: None,
 ) -> ObjectStore:
-    """A store that reaches each of `sources` (by its place in the job file) in its own way, and all else as storage.
+    """A store that reaches all as storage, but for the base, which is reached in its own way.
 
-    `folders`: others that are reached as storage although they may lie in a source. `on_wait` hears what is waited for
-    whenever a call is tried again, `on_recovered` when no call waits any more; both from any thread. Raises
-    ConfigInvalid where this machine has no credentials of a name that a source asks for.
+    `sources`: by their places in the job file; those of data are reached through `of_source`. `folders`: others that
+    are reached as storage although they may lie in the base. `on_wait` hears what is waited for whenever a call is
+    tried again, `on_recovered` when no call waits any more; both from any thread. Raises ConfigInvalid where this
+    machine has no credentials of a name that a source asks for.
     """
     retries = RetryPolicy(window_seconds=storage.retry_window, on_wait=on_wait, on_recovered=on_recovered)
     credentials = credentials if credentials is not None else Credentials(())
@@ -43,8 +44,13 @@ def open_store(
     routes = [Route(uri, reached(default)) for uri in (storage.artifacts_uri, *folders)]
     for place, source in (sources or {}).items():
         connection = source_connection(place, source, storage, credentials)
-        routes.append(Route(source.uri, reached(connection)))
-    return DispatchingStore({"file": FileStore(), "s3": reached(default)}, routes)
+        if isinstance(source, BaseSpec):
+            routes.append(Route(source.uri, reached(connection)))
+
+    def s3_of(source: BaseSpec | DataSource) -> ObjectStore:
+        return reached(source_connection(source.uri, source, storage, credentials))
+
+    return DispatchingStore({"file": FileStore(), "s3": reached(default)}, routes, s3_of=s3_of)
 
 
 def open_run_store(

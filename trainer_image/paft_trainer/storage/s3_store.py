@@ -7,8 +7,10 @@ import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
+from paft_api.spec.base import BaseSpec
+from paft_api.spec.data import DataSource
 from paft_trainer.storage.answers import Content, read_answer
 from paft_trainer.storage.errors import (
     ObjectChanged,
@@ -138,6 +140,10 @@ class S3Store:
                 upload.uri,
                 lambda client: client.abort_multipart_upload(**_address(upload.uri), UploadId=upload.upload_id),
             )
+
+    def of_source(self, source: BaseSpec | DataSource) -> Self:
+        """Itself: it has one server and one way to it."""
+        return self
 
     def _get(self, uri: str, *, at_most: int | None = None, **options: str) -> Content:
         if self._calls.connection.checksums == "when_supported":
