@@ -314,3 +314,28 @@ def test_users_share_a_folder_that_all_may_write_to(tmp_path: Path) -> None:
     outcomes = read_in_processes(readers)
     assert sum(outcome.bytes_read for outcome in outcomes) == base.index.size
     assert [outcome.notices for outcome in outcomes] == [[], [], []]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+def test_what_another_user_makes_just_now_is_left_alone(tmp_path: Path) -> None:
+    """For a moment it has a mode that only its maker may open it with."""
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+    base = Base(tmp_path, "base", SINGLE)
+    folder = base.cache / "extents" / base.index.base_digest.removeprefix("sha256:")
+    folder.mkdir(parents=True)
+    for shared in (base.cache, folder.parent, folder):
+        shared.chmod(0o777)
+    (folder / ".new-just-now").touch(mode=0o600)
+    reader = Reader(
+        storage=StorageSpec(artifacts_uri="file:///unused/"),
+        base_uri=base.uri,
+        index=base.index,
+        directory=base.cache,
+        extent_bytes=EXTENT,
+        runs=all_runs(base.index),
+        user=12345,
+    )
+    (outcome,) = read_in_processes([reader])
+    assert outcome.notices == []
+    assert (folder / ".new-just-now").exists()

@@ -63,7 +63,11 @@ def lock_shared_file(path: Path, *, patience_seconds: float) -> int | None:
 
 def delete_abandoned(path: Path) -> bool:
     """Delete a file that nobody has locked. False where somebody has."""
-    descriptor = lock_shared_file(path, patience_seconds=0)
+    try:
+        descriptor = lock_shared_file(path, patience_seconds=0)
+    except PermissionError:
+        # Another user has made it just now, and not yet given it the mode of the folder.
+        return False
     if descriptor is None:
         return False
     try:
