@@ -16,6 +16,7 @@ from paft_api.causes import CAUSE_FACTS, Cause, cause_of_exit_code
 from paft_api.layout import stage_folder
 from paft_api.report import Activity, Failure, ReportState, StageReport
 from paft_api.run_spec import PreferenceRun, RunSpec, SftRun, World
+from paft_trainer.base.cache_checks import require_usable_cache
 from paft_trainer.base.index import index_base
 from paft_trainer.base.local_base import write_local_base
 from paft_trainer.errors import ArtifactMismatch
@@ -46,10 +47,12 @@ class RankFailed(Exception):
 
 
 def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
-    """Train the arm, or adopt the adapter that is there already. False where it was stopped. Raises RankFailed."""
+    """Train the arm, or adopt the adapter that is there already. False where it was stopped. Raises RankFailed,
+    and ConfigInvalid for a cache on this node that cannot be written."""
     store = open_stage_store(run_spec, reporter)
     if _adopt(run_spec, store, reporter):
         return True
+    require_usable_cache(run_spec)
     rendezvous = rendezvous_of(_world(run_spec), run_id=_run_id(run_spec))
     if rendezvous.node != 0:
         return _train(run_spec, store, reporter, rendezvous)

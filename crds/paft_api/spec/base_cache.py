@@ -23,7 +23,8 @@ class HostPathCache(Model):
         AfterValidator(_require_no_parents),
     ]
     """Absolute path, made where it is missing; but the user of the pods has to be let in: a folder that the kubelet
-    made belongs to root. `paft run` uses the same folder of its own machine."""
+    made belongs to root, and one that cannot be written fails the job. `paft run` uses the same folder of its own
+    machine."""
 
 
 class ClaimCache(Model):

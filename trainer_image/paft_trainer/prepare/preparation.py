@@ -9,6 +9,7 @@ from paft_api.report import Activity, ArmPreparation, FinishedArtifact, PrepareR
 from paft_api.run_spec import RunSpec
 from paft_api.spec.arm import ArmSpec
 from paft_api.stages import StageName
+from paft_trainer.base.cache_checks import HOST_PATH_FIELD, require_usable_cache
 from paft_trainer.base.index import index_base
 from paft_trainer.base.kept_index import BaseIndex
 from paft_trainer.checkpoint_files import find_checkpoint_files
@@ -38,6 +39,8 @@ def run(run_spec: RunSpec, reporter: "Reporter") -> PrepareResult:
     with findings.of("spec.storage.artifactsUri"):
         check_artifact_rights(store, run_spec.storage)
         writable = True
+    with findings.of(HOST_PATH_FIELD):
+        require_usable_cache(run_spec)
     base = _open_base(store, findings, run_spec)
     sft = check_arm(store, findings, StageName.SFT, run_spec.prepare.sft, base)
     preference = check_arm(store, findings, StageName.PREFERENCE, run_spec.prepare.preference, base)
