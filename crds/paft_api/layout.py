@@ -6,6 +6,7 @@
       index/<the same>.partial/                                       of a base that is being read: what is done so far
       index/<digest of base, precision, tokens>.reference/            log-probabilities of DPO's reference, for all jobs
         rows-<first>-<end>.safetensors                                one shard of pairs, complete by itself
+      prepare/<job uid>-<attempt>.json                                of an attempt at prepare that left something
       <stage>/<stage digest>/                                         a finished adapter: plain PEFT folder
         paft_claim.json                                               first: which attempt's files these are
         adapter_config.json, adapter_model.safetensors, README.md
@@ -46,6 +47,10 @@ CANDIDATES = "candidates/"
 """Below an output."""
 INDEX = "index/"
 """Below artifactsUri."""
+PREPARE_ATTEMPTS = "prepare/"
+"""The same: markers of attempts at prepare."""
+PROBE_PREFIX = ".paft-probe-"
+"""Names of what prepare writes into artifacts and output, to try out rights, and deletes again."""
 
 
 def _hexadecimal(digest: str) -> str:
@@ -95,6 +100,21 @@ def attempt_name(job_uid: str, attempt: int) -> str:
 def attempt_marker_uri(attempt: str) -> str:
     """The marker of an attempt at an arm, in its folder."""
     return attempt + ATTEMPT_MARKER_FILE
+
+
+def writer_name(stage: StageName, job_uid: str, attempt: int) -> str:
+    """What temporary files of an attempt are called by."""
+    return f"{stage}-{attempt_name(job_uid, attempt)}"
+
+
+def prepare_attempt_marker_uri(artifacts_uri: str, job_uid: str, attempt: int) -> str:
+    """The marker of an attempt at prepare."""
+    return f"{artifacts_uri}{PREPARE_ATTEMPTS}{attempt_name(job_uid, attempt)}.json"
+
+
+def probe_uri(folder: str, job_uid: str, attempt: int) -> str:
+    """With which an attempt at prepare tries out its rights in a folder."""
+    return f"{folder}{PROBE_PREFIX}{attempt_name(job_uid, attempt)}"
 
 
 def merge_attempt_marker_uri(output: str, job_uid: str, attempt: int) -> str:

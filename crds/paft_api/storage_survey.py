@@ -58,6 +58,8 @@ class ItemKind(StrEnum):
     """What an attempt wrote of its adapter before it was published."""
     SHARD_RECORD = "ShardRecord"
     """What a merge remembers of a shard until it is finished."""
+    PROBE = "Probe"
+    """With which prepare tried out its rights."""
     MARKER = "Marker"
     """The marker of an attempt."""
     ATTEMPT = "Attempt"
@@ -110,12 +112,12 @@ class SurveyedAttempt(Model):
 
 
 class SurveyedFolder(Model):
-    """A stage's folder under artifactsUri, or an output."""
+    """A stage's folder under artifactsUri, or an output; for prepare artifactsUri itself."""
 
     uri: FolderUri
     """Where it is."""
     stage: StageName
-    """sft or preference; merge for an output."""
+    """merge for an output."""
     digest: Digest | None = None
     """Stage digest, or the recipe digest of an output."""
     state: FolderState

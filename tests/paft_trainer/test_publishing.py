@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from paft_api.layout import CLAIM_FILE
+from paft_api.layout import CLAIM_FILE, PROBE_PREFIX
 from paft_api.spec.storage import StorageSpec
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.publishing import claim_folder, supports_conditional_put, write_hashed
@@ -54,7 +54,7 @@ def test_a_probe_that_a_killed_job_left_does_not_make_a_folder_foreign(
 ) -> None:
     store, folder = open_store(storage), f"{storage.artifacts_uri}out/"
     monkeypatch.setattr(store, "delete", lambda uri: None)
-    assert supports_conditional_put(store, folder)
+    assert supports_conditional_put(store, f"{folder}{PROBE_PREFIX}uid-1")
     assert len(list(store.list(folder))) == 1
     assert claim_folder(store, folder, {"r": 1}, manifest_name="m.json") == {"r": 1}
 
@@ -79,7 +79,7 @@ def test_of_racing_claims_all_see_one_winner(storage: StorageSpec) -> None:
 
 def test_both_kinds_of_storage_support_conditions_and_the_probe_cleans_up(storage: StorageSpec) -> None:
     store = open_store(storage)
-    assert supports_conditional_put(store, storage.artifacts_uri)
+    assert supports_conditional_put(store, f"{storage.artifacts_uri}probe")
     assert list(store.list(storage.artifacts_uri)) == []
 
 

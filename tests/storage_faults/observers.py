@@ -10,8 +10,6 @@ from paft_trainer.storage import ObjectStore
 from paft_trainer.training.checkpoint import list_checkpoints, load_checkpoint
 from paft_trainer.verification import verify
 
-_PROBE = ".paft-probe-"
-
 
 class Observer:
     """`store`: past any proxy. `client`: of boto3."""
@@ -22,9 +20,9 @@ class Observer:
         self._client = client
 
     def objects(self) -> dict[str, bytes]:
-        """All objects but what a killed process leaves and nobody reads: probes, and halves of removed checkpoints."""
+        """All objects but what a killed process leaves and nobody reads: halves of removed checkpoints."""
         found = objects(self._client, self._place.folder)
-        return {name: body for name, body in found.items() if not (_PROBE in name or _is_half_removed(name, found))}
+        return {name: body for name, body in found.items() if not _is_half_removed(name, found)}
 
     def untrue_manifests(self) -> Iterator[str]:
         """What can be seen to be wrong at once."""

@@ -15,11 +15,14 @@ from tests.merges import merge_run_spec, run_merge
 from tests.storage_faults.places import Place, source_uri
 from tests.storage_faults.sources import adapter_files, checkpoint_at, checkpoint_digest
 
+from paft_api.layout import probe_uri
 from paft_api.report import AdapterMetrics
-from paft_api.run_spec import RunSpec
-from paft_api.spec.merge import MergeSpec
+from paft_api.run_spec import RunSpec, StageIdentity
+from paft_api.spec.merge import MergeOutput, MergeSpec
+from paft_api.stages import StageName
 from paft_trainer.base.index import index_base
 from paft_trainer.heartbeats import Heartbeat
+from paft_trainer.keeping.prepare_attempts import marked_prepare_attempt
 from paft_trainer.keeping.saved_checkpoints import delete_checkpoint, list_checkpoints, superseded
 from paft_trainer.merge import stage
 from paft_trainer.prepare.output_checks import check_output
@@ -41,11 +44,16 @@ Operation = Callable[[ObjectStore, Place], str]
 
 
 def prepare(store: ObjectStore, place: Place) -> str:
-    """Rights, the base's index, and whether the output is free."""
-    check_artifact_rights(store, place.storage)
-    digest = index_base(store, source_uri("base"), place.storage.artifacts_uri).digest
-    merge = MergeSpec.model_validate_json(json.dumps({"output": {"uri": f"{place.uri}output/"}}))
-    check_output(store, merge, place.storage, None)
+    """Its marker, rights, the base's index, and whether the output is free."""
+    artifacts, merge = place.storage.artifacts_uri, MergeSpec(output=MergeOutput(uri=f"{place.uri}output/"))
+    identity = StageIdentity(
+        job_name="faults", job_namespace="default", job_uid="uid", generation=1, stage=StageName.PREPARE, attempt=1
+    )
+    probes = probe_uri(artifacts, "uid", 1), probe_uri(merge.output.uri, "uid", 1)
+    with marked_prepare_attempt(store, artifacts, identity, probes=probes, end_store=lambda: store):
+        check_artifact_rights(store, place.storage, probes[0])
+        digest = index_base(store, source_uri("base"), artifacts).digest
+        check_output(store, merge, place.storage, None, probe=probes[1])
     return digest
 
 

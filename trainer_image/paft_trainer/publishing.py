@@ -7,14 +7,11 @@ manifest, written last, says that it is complete.
 import contextlib
 import hashlib
 import json
-import uuid
 from collections.abc import Iterable, Mapping
 
-from paft_api.layout import ATTEMPTS, CLAIM_FILE
+from paft_api.layout import ATTEMPTS, CLAIM_FILE, PROBE_PREFIX
 from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.storage import ObjectStore, OperationUnsupported, PreconditionFailed
-
-_PROBE_PREFIX = ".paft-probe-"
 
 
 def claim_folder(
@@ -69,22 +66,22 @@ def first_foreign_object(store: ObjectStore, folder: str) -> str | None:
 
     Probes of `supports_conditional_put` do not count: another job's is there for a moment, and a killed one's stays.
     """
-    ours = (f"{folder}{ATTEMPTS}", f"{folder}{_PROBE_PREFIX}")
+    ours = (f"{folder}{ATTEMPTS}", f"{folder}{PROBE_PREFIX}")
     return next((info.uri for info in store.list(folder) if not info.uri.startswith(ours)), None)
 
 
-def supports_conditional_put(store: ObjectStore, folder: str) -> bool:
-    """Whether the store refuses a conditional PUT onto an existing object; leaves nothing behind."""
-    uri = f"{folder}{_PROBE_PREFIX}{uuid.uuid4().hex}"
-    store.put(uri, b"first")
+def supports_conditional_put(store: ObjectStore, probe: str) -> bool:
+    """Whether the store refuses a conditional PUT onto an existing object. `probe`: where nothing is, and nothing
+    stays."""
+    store.put(probe, b"first")
     try:
-        store.put(uri, b"second", only_if_absent=True)
+        store.put(probe, b"second", only_if_absent=True)
     except PreconditionFailed:
         return True
     except OperationUnsupported:
         return False
     finally:
-        store.delete(uri)
+        store.delete(probe)
     return False
 
 

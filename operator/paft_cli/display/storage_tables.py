@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from paft_api.durations import format_duration
-from paft_api.stages import StageName
+from paft_api.stages import ARMS
 from paft_api.storage_survey import CleanUp, FolderState, StorageItem, StorageSurvey, SurveyedFolder
 from paft_cli.tables import aligned, format_bytes
 
@@ -52,7 +52,7 @@ def _row(folder: SurveyedFolder, now: datetime) -> Sequence[str]:
         digest,
         folder.state.value,
         str(len(folder.attempts)),
-        "" if folder.stage is StageName.MERGE else str(folder.checkpoints),
+        str(folder.checkpoints) if folder.stage in ARMS else "",
         format_bytes(folder.bytes),
         str(folder.uploads),
         format_duration((now - folder.started_at).total_seconds()) if folder.started_at is not None else "",

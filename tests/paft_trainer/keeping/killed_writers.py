@@ -1,7 +1,8 @@
-"""Processes that SIGKILL ends in the middle of a streamed write: what they leave is real.
+"""Processes that SIGKILL ends in the middle of what they write: what they leave is real.
 
 `python -m tests.paft_trainer.keeping.killed_writers merge RUN_SPEC | checkpoint STORAGE_SPEC ATTEMPT`: writes until the
-store knows of an upload that has not ended, and ends itself.
+store knows of an upload that has not ended, and ends itself. `prepare STORAGE_SPEC ATTEMPT OUTPUT`: tries out its
+rights, and ends itself before it deletes a probe (attempt 1), or in the middle of an entry of the index.
 """
 
 import os
@@ -33,6 +34,12 @@ def kill_while_saving(storage: StorageSpec, attempt: int, folder: Path) -> None:
     """Run an attempt that saves step 4 and dies while it saves step 8."""
     (folder / "killed.json").write_text(storage.to_json())
     _run("checkpoint", str(folder / "killed.json"), str(attempt))
+
+
+def kill_while_preparing(storage: StorageSpec, attempt: int, output: str, folder: Path) -> None:
+    """Run an attempt at prepare: of attempt 1 the probe in the output is left, of others an unfinished entry."""
+    (folder / "killed.json").write_text(storage.to_json())
+    _run("prepare", str(folder / "killed.json"), str(attempt), output)
 
 
 def _run(*arguments: str) -> None:
@@ -95,5 +102,29 @@ def _save(file: str, attempt: str) -> None:
         save_checkpoint(KilledStore(store), folder, small_checkpoint(8, elements=PART_BYTES), eval_loss=None)
 
 
+def _prepare(file: str, attempt: str, output: str) -> None:
+    from paft_api.layout import INDEX, probe_uri, writer_name
+    from paft_api.run_spec import StageIdentity
+    from paft_api.stages import StageName
+    from paft_trainer.keeping.prepare_attempts import marked_prepare_attempt
+    from paft_trainer.publishing import supports_conditional_put
+
+    storage, number = StorageSpec.model_validate_json(Path(file).read_text()), int(attempt)
+    identity = StageIdentity(
+        job_name="demo", job_namespace="team", job_uid="uid", generation=1, stage=StageName.PREPARE, attempt=number
+    )
+    store = open_store(storage, writer=writer_name(StageName.PREPARE, "uid", number))
+    probes = tuple(probe_uri(folder, "uid", number) for folder in (storage.artifacts_uri, output))
+    with marked_prepare_attempt(store, storage.artifacts_uri, identity, probes=probes, end_store=lambda: store):
+        supports_conditional_put(store, probes[0])
+        if number == 1:
+            # The last thing that happens to a probe.
+            store.delete = lambda uri: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
+        supports_conditional_put(store, probes[1])
+        with store.open_writer(f"{storage.artifacts_uri}{INDEX}{'0' * 64}.json") as writer:
+            writer.write(b"{")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 if __name__ == "__main__":
-    {"merge": _merge, "checkpoint": _save}[sys.argv[1]](*sys.argv[2:])
+    {"merge": _merge, "checkpoint": _save, "prepare": _prepare}[sys.argv[1]](*sys.argv[2:])

@@ -11,14 +11,23 @@ from tests.run_specs import write_sums
 from tests.tiny_models import build_adapter, build_checkpoint
 
 from paft_api.digests import preference_digest, recipe_digest, sft_digest
-from paft_api.layout import ADAPTER_MANIFEST_FILE, CLAIM_FILE, attempt_folder, candidate_folder, stage_folder
+from paft_api.layout import (
+    ADAPTER_MANIFEST_FILE,
+    CLAIM_FILE,
+    attempt_folder,
+    candidate_folder,
+    prepare_attempt_marker_uri,
+    stage_folder,
+)
 from paft_api.report import ArmPreparation, FinishedArtifact
 from paft_api.spec.storage import StorageSpec
 from paft_api.stages import StageName
 from paft_trainer.adapters import read_adapter
 from paft_trainer.base.index import index_base
 from paft_trainer.data.rows import digest_sources
+from paft_trainer.keeping.attempt_marker import AttemptEnd, read_marker
 from paft_trainer.prepare import preparation
+from paft_trainer.prepare.storage_checks import check_artifact_rights
 from paft_trainer.published_adapters import make_claim
 from paft_trainer.storage import ObjectStore, open_store
 from paft_trainer.storage.file_store import FileStore, uri_of
@@ -181,3 +190,25 @@ def test_candidates_in_a_claimed_output_are_looked_at_too(root: Path, local_stor
 
 def write_claim(store: ObjectStore, folder: str, recipe: str) -> None:
     store.put(folder + CLAIM_FILE, json.dumps({"recipeDigest": recipe}).encode())
+
+
+def test_an_attempt_is_marked_before_anything_else_and_leaves_its_mark_only_where_it_fails(
+    root: Path, storage: StorageSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, uri = open_store(storage), prepare_attempt_marker_uri(storage.artifacts_uri, "uid", 1)
+    seen: list[list[str]] = []
+
+    def check(checked: ObjectStore, spec: StorageSpec, probe: str) -> None:
+        seen.append([info.uri for info in store.list(storage.artifacts_uri)])
+        check_artifact_rights(checked, spec, probe)
+
+    monkeypatch.setattr(preparation, "check_artifact_rights", check)
+    findings_of(prepare_run_spec(root, storage.to_document(), sft__training={"globalBatchSize": 64}))
+    marker = read_marker(store, uri, "uid-1")
+    assert marker is not None
+    assert marker.ended is AttemptEnd.FAILED
+    told = prepare_run_spec(root, storage.to_document())
+    run_prepare(told.model_copy(update={"identity": told.identity.model_copy(update={"attempt": 2})}))
+    second = prepare_attempt_marker_uri(storage.artifacts_uri, "uid", 2)
+    assert [seen[0], [found for found in seen[1] if "/index/" not in found]] == [[uri], [second]]
+    assert {info.uri for info in store.list(storage.artifacts_uri) if "/index/" not in info.uri} == set()

@@ -137,7 +137,7 @@ def test_a_store_that_knows_no_conditions_is_found_out(
 ) -> None:
     refuse = ("PUT", "paft_claim", answer_with(501, "NotImplemented"))
     proxy.faults = [("PUT", "probe", pass_on), ("PUT", "probe", answer_with(501, "NotImplemented"))]
-    assert not supports_conditional_put(store, s3.artifacts_uri)
+    assert not supports_conditional_put(store, f"{s3.artifacts_uri}probe")
     proxy.faults = [refuse]
     with pytest.raises(OperationUnsupported):
         claim_folder(store, f"{s3.artifacts_uri}a/", {"r": 1}, manifest_name="m")

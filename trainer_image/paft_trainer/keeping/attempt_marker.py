@@ -24,7 +24,7 @@ class AttemptEnd(StrEnum):
 
 
 class AttemptMarker(Model):
-    """Content of `paft_attempt.json`."""
+    """Content of `paft_attempt.json`, and of the markers of prepare and of merges."""
 
     format_version: Literal[1] = 1
     """Version of this format."""
@@ -39,7 +39,8 @@ class AttemptMarker(Model):
     keep: KeepSpec | None = None
     """training.keep of an arm."""
     writes: tuple[str, ...] = ()
-    """Files of a merge that may be streamed, by their names in the output folder and in those of candidates."""
+    """Of a merge: files that may be streamed, by their names in the output folder and in those of candidates. Of
+    prepare: addresses of its probes."""
 
     @classmethod
     def begin(cls, identity: StageIdentity, *, keep: KeepSpec | None = None, writes: tuple[str, ...] = ()) -> Self:

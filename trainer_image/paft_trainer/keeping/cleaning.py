@@ -18,9 +18,9 @@ def clean(store: ObjectStore, request: SurveyRequest) -> CleanUp:
         proposed = {verdict.key for verdict in folder.verdicts if verdict.remove}
         current = judge_again(store, folder, request.ended) if proposed else folder
         going = [verdict for verdict in current.verdicts if verdict.remove and verdict.key in proposed]
-        remove(store, folder.uri, going)
-        removed += [verdict.to_item(folder.uri) for verdict in going]
-        kept += [verdict.to_item(folder.uri) for verdict in current.verdicts if not verdict.remove]
+        remove(store, folder.root, going)
+        removed += [verdict.to_item(folder.root) for verdict in going]
+        kept += [verdict.to_item(folder.root) for verdict in current.verdicts if not verdict.remove]
     index = judge_index(store, request, folders)
     going = [verdict for verdict in index.verdicts if verdict.remove]
     remove(store, index.uri, going)

@@ -18,8 +18,10 @@ from paft_api.storage_survey import (
 )
 from paft_trainer.keeping.contents import AttemptContents, OutputContents, StageContents
 from paft_trainer.keeping.output_verdicts import judge_output
+from paft_trainer.keeping.prepare_verdicts import PrepareContents, judge_prepare
 from paft_trainer.keeping.proofs import proof_of_end
 from paft_trainer.keeping.reading import read_output, read_sizes, read_stage, read_stages, read_uploads
+from paft_trainer.keeping.reading_prepare import is_of_prepare, read_prepare
 from paft_trainer.keeping.saved_checkpoints import is_whole
 from paft_trainer.keeping.stage_verdicts import judge_stage
 from paft_trainer.keeping.verdict import Verdict, split_uploads, upload_verdicts
@@ -30,10 +32,12 @@ _INDEX_ENTRY = re.compile(r"[0-9a-f]{64}\b.*")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JudgedFolder:
-    """A stage's folder or an output, as users are told of it, and verdicts on what lies in it."""
+    """A stage's folder or an output, as users are told of it, and verdicts on what lies in it. `root`: what their names
+    are relative to; empty where they are whole addresses."""
 
     described: SurveyedFolder
     verdicts: tuple[Verdict, ...]
+    root: str
 
     @property
     def uri(self) -> str:
@@ -51,10 +55,13 @@ class JudgedIndex:
 
 
 def judge_folders(store: ObjectStore, request: SurveyRequest) -> list[JudgedFolder]:
-    """All that the request names. An output that is none is left out. Raises errors of the store."""
+    """All that the request names. An output that is none is left out, and prepare where nothing is left of it. Raises
+    errors of the store."""
+    prepares = [read_prepare(store, request.storage.artifacts_uri)] if request.artifacts else []
     stages = read_stages(store, request.storage.artifacts_uri) if request.artifacts else []
     outputs = [read_output(store, output) for output in request.outputs]
     return [
+        *(judged_prepare(prepare, request.ended) for prepare in prepares if prepare.attempts),
         *(judged_stage(stage, request.ended) for stage in stages),
         *(judged_output(output, request.ended) for output in outputs if output.folders),
     ]
@@ -64,6 +71,8 @@ def judge_again(store: ObjectStore, folder: JudgedFolder, ended: Sequence[EndedA
     """The same folder as it is now."""
     if folder.described.stage is StageName.MERGE:
         return judged_output(read_output(store, folder.uri), ended)
+    if folder.described.stage is StageName.PREPARE:
+        return judged_prepare(read_prepare(store, folder.uri), ended)
     return judged_stage(read_stage(store, folder.uri, folder.described.stage), ended)
 
 
@@ -73,6 +82,7 @@ def judge_index(store: ObjectStore, request: SurveyRequest, folders: Iterable[Ju
     if not request.artifacts:
         return JudgedIndex(uri=uri)
     uploads, sizes = read_uploads(store, uri), read_sizes(store, uri)
+    uploads = {name: some for name, some in uploads.items() if not any(map(is_of_prepare, some))}
     entries = {name: size for name, size in sizes.items() if _INDEX_ENTRY.fullmatch(name)}
     busy = [folder for folder in folders if folder.described.state is FolderState.IN_PROGRESS]
     why = "it was asked for, and no attempt is in progress"
@@ -94,13 +104,31 @@ def survey(store: ObjectStore, request: SurveyRequest) -> StorageSurvey:
     """What `paft storage ls` shows and `paft storage gc --dry-run` proposes. Changes nothing."""
     folders = judge_folders(store, request)
     index = judge_index(store, request, folders)
-    judged: list[JudgedFolder | JudgedIndex] = [*folders, index]
     return StorageSurvey(
         folders=tuple(folder.described for folder in folders),
         index_entries=len(index.sizes),
         index_bytes=sum(index.sizes),
-        items=tuple(verdict.to_item(one.uri) for one in judged for verdict in one.verdicts),
+        items=(
+            *(verdict.to_item(one.root) for one in folders for verdict in one.verdicts),
+            *(verdict.to_item(index.uri) for verdict in index.verdicts),
+        ),
     )
+
+
+def judged_prepare(prepare: PrepareContents, ended: Sequence[EndedAttempts]) -> JudgedFolder:
+    """Verdicts and description of all attempts at prepare."""
+    attempts = [_described(one, prepare.attempts, ended) for one in prepare.attempts]
+    described = SurveyedFolder(
+        uri=prepare.artifacts_uri,
+        stage=StageName.PREPARE,
+        state=_unfinished_state(attempts),
+        attempts=tuple(attempts),
+        checkpoints=0,
+        bytes=sum(size for one in prepare.attempts for size in one.sizes.values()),
+        uploads=sum(len(some) for one in prepare.attempts for some in one.uploads.values()),
+        started_at=_newest_start(attempts),
+    )
+    return JudgedFolder(described=described, verdicts=tuple(judge_prepare(prepare, ended)), root="")
 
 
 def judged_stage(stage: StageContents, ended: Sequence[EndedAttempts]) -> JudgedFolder:
@@ -125,7 +153,7 @@ def judged_stage(stage: StageContents, ended: Sequence[EndedAttempts]) -> Judged
         uploads=sum(map(len, uploads)),
         started_at=_newest_start(attempts),
     )
-    return JudgedFolder(described=described, verdicts=tuple(judge_stage(stage, ended)))
+    return JudgedFolder(described=described, verdicts=tuple(judge_stage(stage, ended)), root=stage.uri)
 
 
 def judged_output(output: OutputContents, ended: Sequence[EndedAttempts]) -> JudgedFolder:
@@ -144,7 +172,7 @@ def judged_output(output: OutputContents, ended: Sequence[EndedAttempts]) -> Jud
         uploads=sum(map(len, uploads)),
         started_at=_newest_start(attempts),
     )
-    return JudgedFolder(described=described, verdicts=tuple(judge_output(output, ended)))
+    return JudgedFolder(described=described, verdicts=tuple(judge_output(output, ended)), root=output.uri)
 
 
 def _described(

@@ -1,10 +1,12 @@
 """The course of the prepare stage."""
 
 import tempfile
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paft_api.layout import stage_folder
+from paft_api.layout import probe_uri, stage_folder
 from paft_api.report import Activity, ArmPreparation, FinishedArtifact, PrepareResult
 from paft_api.run_spec import RunSpec
 from paft_api.spec.arm import ArmSpec
@@ -15,6 +17,7 @@ from paft_trainer.base.kept_index import BaseIndex
 from paft_trainer.checkpoint_files import find_checkpoint_files
 from paft_trainer.data.rows import digest_sources
 from paft_trainer.data.schedule import total_steps
+from paft_trainer.keeping.prepare_attempts import marked_prepare_attempt
 from paft_trainer.prepare.arm_checks import check_arm, stage_digest
 from paft_trainer.prepare.base_model_checks import BaseForChecks, open_base_for_checks
 from paft_trainer.prepare.findings import Findings
@@ -22,7 +25,7 @@ from paft_trainer.prepare.indexing_progress import IndexingProgress
 from paft_trainer.prepare.output_checks import check_output
 from paft_trainer.prepare.storage_checks import check_artifact_rights
 from paft_trainer.published_adapters import find_published_adapter
-from paft_trainer.stage_store import open_stage_store
+from paft_trainer.stage_store import open_impatient_store, open_stage_store
 from paft_trainer.storage import ObjectStore
 
 if TYPE_CHECKING:
@@ -35,9 +38,35 @@ def run(run_spec: RunSpec, reporter: "Reporter") -> PrepareResult:
     reporter.update(activity=Activity.CHECKING)
     store = open_stage_store(run_spec, reporter)
     findings = Findings()
+    with ExitStack() as attempt:
+        result = _check(store, findings, run_spec, reporter, attempt)
+        findings.raise_if_any()
+    assert result is not None
+    return result
+
+
+def _check(
+    store: ObjectStore, findings: Findings, run_spec: RunSpec, reporter: "Reporter", attempt: ExitStack
+) -> PrepareResult | None:
+    """All findings. `attempt`: ends with the attempt, whose marker is the first that is written."""
+    assert run_spec.prepare is not None
+    identity, merge = run_spec.identity, run_spec.prepare.merge
+    artifacts_probe, output_probe = (
+        probe_uri(folder, identity.job_uid, identity.attempt)
+        for folder in (run_spec.storage.artifacts_uri, merge.output.uri)
+    )
     writable = False
     with findings.of("spec.storage.artifactsUri"):
-        check_artifact_rights(store, run_spec.storage)
+        attempt.enter_context(
+            marked_prepare_attempt(
+                store,
+                run_spec.storage.artifacts_uri,
+                identity,
+                probes=(artifacts_probe, output_probe),
+                end_store=partial(open_impatient_store, run_spec),
+            )
+        )
+        check_artifact_rights(store, run_spec.storage, artifacts_probe)
         writable = True
     with findings.of(HOST_PATH_FIELD):
         require_usable_cache(run_spec)
@@ -47,9 +76,8 @@ def run(run_spec: RunSpec, reporter: "Reporter") -> PrepareResult:
     # Digests are kept under artifactsUri, so that large files are read once.
     result = _digests(store, findings, run_spec, sft, preference, IndexingProgress(reporter)) if writable else None
     with findings.of("spec.merge.output.uri"):
-        check_output(store, run_spec.prepare.merge, run_spec.storage, result, chat_template=run_spec.base.chat_template)
-    findings.raise_if_any()
-    assert result is not None
+        template = run_spec.base.chat_template
+        check_output(store, merge, run_spec.storage, result, probe=output_probe, chat_template=template)
     return result
 
 

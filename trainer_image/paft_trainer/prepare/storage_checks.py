@@ -6,9 +6,9 @@ from paft_trainer.publishing import supports_conditional_put
 from paft_trainer.storage import ObjectStore
 
 
-def check_artifact_rights(store: ObjectStore, storage: StorageSpec) -> None:
-    """Write, read and delete a probe. Raises StorageAuth, or ConfigInvalid for a store without conditional writes."""
-    if supports_conditional_put(store, storage.artifacts_uri) or storage.allow_unconditional_publish:
+def check_artifact_rights(store: ObjectStore, storage: StorageSpec, probe: str) -> None:
+    """Write, read and delete at `probe`. Raises StorageAuth, and ConfigInvalid where a store knows no conditions."""
+    if supports_conditional_put(store, probe) or storage.allow_unconditional_publish:
         return
     raise ConfigInvalid(
         f"{storage.artifacts_uri}: this object store ignores conditional writes (If-None-Match), so two jobs could "

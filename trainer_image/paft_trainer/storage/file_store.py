@@ -39,7 +39,13 @@ def uri_of(path: Path) -> str:
 
 
 class FileStore:
-    """Objects as files: written beside their place and renamed, so that no reader sees half of one."""
+    """Objects as files: written beside their place and renamed, so that no reader sees half of one.
+
+    `writer`: who writes, a word that what is not finished is called by.
+    """
+
+    def __init__(self, writer: str | None = None) -> None:
+        self._prefix = _TEMPORARY_PREFIX if writer is None else f"{_TEMPORARY_PREFIX}{writer}."
 
     def head(self, uri: str) -> ObjectInfo | None:
         """Size and ETag, or None."""
@@ -84,7 +90,7 @@ class FileStore:
             with self.open_writer(uri) as writer:
                 writer.write(data)
             return
-        with _temporary_beside(uri) as file, _explained(uri):
+        with self._temporary_beside(uri) as file, _explained(uri):
             file.write(data)
             _flush(file)
             try:
@@ -97,7 +103,7 @@ class FileStore:
     @contextmanager
     def open_writer(self, uri: str) -> Iterator[ObjectWriter]:
         """A streamed write."""
-        with _temporary_beside(uri) as file:
+        with self._temporary_beside(uri) as file:
             yield _FileWriter(uri, file)
             with _explained(uri):
                 _flush(file)
@@ -118,7 +124,8 @@ class FileStore:
             if uri_of(path.parent).startswith(wanted):
                 # As in `list`: what is found begins as the prefix does.
                 uri = given + uri_of(path).removeprefix(escaped)
-                yield UnfinishedUpload(uri=uri, upload_id=path.name, started_at=written_at)
+                writer = path.name.removeprefix(_TEMPORARY_PREFIX).rpartition(".")[0] or None
+                yield UnfinishedUpload(uri=uri, upload_id=path.name, started_at=written_at, writer=writer)
 
     def abort_upload(self, upload: UnfinishedUpload) -> None:
         """Remove a temporary file."""
@@ -129,6 +136,23 @@ class FileStore:
     def of_source(self, source: BaseSpec | DataSource) -> Self:
         """Itself: files are reached in one way only."""
         return self
+
+    @contextmanager
+    def _temporary_beside(self, uri: str) -> Iterator[BinaryIO]:
+        parent = path_of(uri).parent
+        with _explained(uri):
+            parent.mkdir(parents=True, exist_ok=True)
+            # Not by tempfile, whose files nobody else may read: open(2) applies the umask.
+            temporary = parent / f"{self._prefix}{uuid.uuid4().hex}"
+            file = temporary.open("xb")
+        try:
+            yield file
+        finally:
+            with _explained(uri):
+                try:
+                    file.close()
+                finally:
+                    temporary.unlink(missing_ok=True)
 
 
 class _FileWriter:
@@ -142,24 +166,6 @@ class _FileWriter:
         """See ObjectWriter."""
         with _explained(self._uri):
             self._file.write(data)
-
-
-@contextmanager
-def _temporary_beside(uri: str) -> Iterator[BinaryIO]:
-    parent = path_of(uri).parent
-    with _explained(uri):
-        parent.mkdir(parents=True, exist_ok=True)
-        # Not by tempfile, whose files nobody else may read: open(2) applies the umask.
-        temporary = parent / f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}"
-        file = temporary.open("xb")
-    try:
-        yield file
-    finally:
-        with _explained(uri):
-            try:
-                file.close()
-            finally:
-                temporary.unlink(missing_ok=True)
 
 
 def _flush(file: BinaryIO) -> None:

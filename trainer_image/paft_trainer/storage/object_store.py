@@ -33,12 +33,14 @@ class UnfinishedUpload:
     """A streamed write that somebody began and neither ended nor dropped.
 
     `uri`: of the object it would become; for files, of the temporary file. `upload_id`: the store's name of it.
-    `started_at`: aware, UTC; for files the time of the last write.
+    `started_at`: aware, UTC; for files the time of the last write. `writer`: whose it is, where the store can tell, as
+    it can of files.
     """
 
     uri: str
     upload_id: str
     started_at: datetime
+    writer: str | None = None
 
 
 class ObjectWriter(Protocol):

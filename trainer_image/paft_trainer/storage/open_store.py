@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from paft_api.layout import writer_name
 from paft_api.run_spec import RunSpec
 from paft_api.spec.base import BaseSpec
 from paft_api.spec.data import DataSource
@@ -21,15 +22,16 @@ def open_store(
     sources: Mapping[str, BaseSpec | DataSource] | None = None,
     folders: Sequence[str] = (),
     credentials: Credentials | None = None,
+    writer: str | None = None,
     on_wait: Callable[[str], None] = lambda message: None,
     on_recovered: Callable[[], None] = lambda: None,
 ) -> ObjectStore:
     """A store that reaches all as storage, but for the base, which is reached in its own way.
 
     `sources`: by their places in the job file; those of data are reached through `of_source`. `folders`: others that
-    are reached as storage although they may lie in the base. `on_wait` hears what is waited for whenever a call is
-    tried again, `on_recovered` when no call waits any more; both from any thread. Raises ConfigInvalid where this
-    machine has no credentials of a name that a source asks for.
+    are reached as storage although they may lie in the base. `writer`: see FileStore. `on_wait` hears what is waited
+    for whenever a call is tried again, `on_recovered` when no call waits any more; both from any thread. Raises
+    ConfigInvalid where this machine has no credentials of a name that a source asks for.
     """
     retries = RetryPolicy(window_seconds=storage.retry_window, on_wait=on_wait, on_recovered=on_recovered)
     credentials = credentials if credentials is not None else Credentials(())
@@ -50,7 +52,7 @@ def open_store(
     def s3_of(source: BaseSpec | DataSource) -> ObjectStore:
         return reached(source_connection(source.uri, source, storage, credentials))
 
-    return DispatchingStore({"file": FileStore(), "s3": reached(default)}, routes, s3_of=s3_of)
+    return DispatchingStore({"file": FileStore(writer), "s3": reached(default)}, routes, s3_of=s3_of)
 
 
 def open_run_store(
@@ -60,12 +62,14 @@ def open_run_store(
     on_recovered: Callable[[], None] = lambda: None,
 ) -> ObjectStore:
     """The store of one attempt. See `open_store`."""
+    identity = run_spec.identity
     merge = run_spec.merge.spec if run_spec.merge is not None else run_spec.prepare and run_spec.prepare.merge
     return open_store(
         run_spec.storage,
         sources=run_spec.sources,
         folders=(merge.output.uri,) if merge is not None else (),
         credentials=Credentials(run_spec.credentials),
+        writer=writer_name(identity.stage, identity.job_uid, identity.attempt),
         on_wait=on_wait,
         on_recovered=on_recovered,
     )
