@@ -191,6 +191,11 @@ class RunSpec(Model):
     """Set for merge."""
 
     @property
+    def in_cluster(self) -> bool:
+        """Whether a pod runs it."""
+        return self.report_config_map is not None
+
+    @property
     def sources(self) -> dict[str, BaseSpec | DataSource]:
         """What this stage reads besides artifacts, and how each is reached, by its place in the job file."""
         (block,) = (run for run in (self.prepare, self.sft, self.preference, self.merge) if run is not None)

@@ -105,6 +105,8 @@ class SurveyedAttempt(Model):
     """Its folder's name, `<job uid>-<attempt>`."""
     job: str | None = None
     """`<namespace>/<name>` of its job; unset without a marker."""
+    in_cluster: bool = False
+    """Whether it ran in a pod."""
     started_at: datetime | None = None
     """When it began; unset without a marker."""
     over: str | None = None

@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-from paft_cli.options import Output, OutputOption
+from paft_cli.errors import CommandError
+from paft_cli.options import ContextOption, Output, OutputOption
+from paft_cli.targets import ClusterOptions
 
 app = typer.Typer(
     name="storage",
@@ -29,6 +31,15 @@ EndedOption = Annotated[
         show_default=False,
     ),
 ]
+ClusterOption = Annotated[
+    bool,
+    typer.Option(
+        "--cluster",
+        help="Ask the cluster about attempts in pods that storage does not prove to be over. Without a pod they are "
+        "over once their PaftJob has ended, is gone, or has begun a later attempt. Only where all jobs that write "
+        "there run in this cluster: those of another one would count as gone.",
+    ),
+]
 EndpointOption = Annotated[
     str | None,
     typer.Option(
@@ -47,6 +58,8 @@ RegionOption = Annotated[
 def list_(
     target: Target,
     ended: EndedOption = None,
+    cluster: ClusterOption = False,
+    context: ContextOption = None,
     endpoint: EndpointOption = None,
     region: RegionOption = None,
     output: OutputOption = Output.TEXT,
@@ -58,7 +71,9 @@ def list_(
     """
     from paft_cli.commands.storage import StorageArguments, list_storage
 
-    arguments = StorageArguments(target=target, ended=tuple(ended or ()), endpoint=endpoint, region=region)
+    arguments = StorageArguments(
+        target=target, ended=tuple(ended or ()), cluster=_cluster(cluster, context), endpoint=endpoint, region=region
+    )
     raise typer.Exit(list_storage(arguments, output=output))
 
 
@@ -76,6 +91,8 @@ def collect(
         ),
     ] = False,
     ended: EndedOption = None,
+    cluster: ClusterOption = False,
+    context: ContextOption = None,
     endpoint: EndpointOption = None,
     region: RegionOption = None,
     output: OutputOption = Output.TEXT,
@@ -88,5 +105,18 @@ def collect(
     """
     from paft_cli.commands.storage import StorageArguments, collect_garbage
 
-    arguments = StorageArguments(target=target, ended=tuple(ended or ()), endpoint=endpoint, region=region, index=index)
+    arguments = StorageArguments(
+        target=target,
+        ended=tuple(ended or ()),
+        cluster=_cluster(cluster, context),
+        endpoint=endpoint,
+        region=region,
+        index=index,
+    )
     raise typer.Exit(collect_garbage(arguments, dry_run=dry_run, output=output))
+
+
+def _cluster(asked: bool, context: str | None) -> ClusterOptions | None:
+    if context is not None and not asked:
+        raise CommandError("--context is for --cluster")
+    return ClusterOptions(context=context) if asked else None

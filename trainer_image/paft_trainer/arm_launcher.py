@@ -58,7 +58,14 @@ def launch_arm(run_spec: RunSpec, reporter: Reporter) -> bool:
         return _train(run_spec, store, reporter, rendezvous)
     # The first node speaks for the attempt: its rank 0 writes everything else.
     keep, end_store = _arm(run_spec).spec.training.keep, partial(open_impatient_store, run_spec)
-    with marked_arm_attempt(store, _stage_folder(run_spec), run_spec.identity, keep, end_store=end_store) as attempt:
+    with marked_arm_attempt(
+        store,
+        _stage_folder(run_spec),
+        run_spec.identity,
+        keep,
+        end_store=end_store,
+        in_cluster=run_spec.in_cluster,
+    ) as attempt:
         stopped = not _train(run_spec, store, reporter, rendezvous)
         attempt.ended = AttemptEnd.STOPPED if stopped else AttemptEnd.SUCCEEDED
     return not stopped

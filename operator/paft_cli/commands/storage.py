@@ -19,6 +19,7 @@ from paft_cli.display.storage_tables import clean_up_text, proposal_text, survey
 from paft_cli.errors import EXIT_FAILED, CommandError
 from paft_cli.local.directories import JobDirectory
 from paft_cli.local.launchers import ended_attempts
+from paft_cli.targets import ClusterOptions
 
 KEEPING_COMMAND = (sys.executable, "-P", "-m", "paft_trainer.keeping")
 """An action is appended. -P: modules in the current directory are not the trainer's."""
@@ -29,10 +30,11 @@ _JOB_SUFFIXES = (".yaml", ".yml", ".json")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StorageArguments:
     """The command line, as it was given. `target`: a job's file, or the address of artifacts or of an output. `ended`:
-    uids of jobs that the user says are over."""
+    uids of jobs that the user says are over. `cluster`: asked about attempts that storage does not prove to be over."""
 
     target: str
     ended: tuple[str, ...] = ()
+    cluster: ClusterOptions | None = None
     endpoint: str | None = None
     region: str | None = None
     index: bool = False
@@ -77,6 +79,24 @@ def _ask(action: Literal["survey", "clean"], arguments: StorageArguments) -> str
     """The trainer's answer; None where it has said on stderr why there is none."""
     require_trainer()
     request = request_of(arguments)
+    if arguments.cluster is not None:
+        answer = _run_trainer("survey", request)
+        if answer is None:
+            return None
+        told = _ended_in_cluster(arguments.cluster, StorageSurvey.model_validate_json(answer))
+        request = request.model_copy(update={"ended": (*request.ended, *told)})
+    return _run_trainer(action, request)
+
+
+def _ended_in_cluster(cluster: ClusterOptions, survey: StorageSurvey) -> list[EndedAttempts]:
+    # The client of clusters takes longer to import than all else.
+    from paft_cli.cluster.ended_attempts import ended_in_cluster
+    from paft_cli.cluster.paft_jobs import PaftJobs
+
+    return ended_in_cluster(PaftJobs.of(cluster), survey.folders)
+
+
+def _run_trainer(action: Literal["survey", "clean"], request: SurveyRequest) -> str | None:
     ended = subprocess.run(
         [*KEEPING_COMMAND, action], input=request.to_json(), stdout=subprocess.PIPE, text=True, check=False
     )

@@ -36,6 +36,8 @@ class AttemptMarker(Model):
     """How it was over; unset while it runs, and after a kill until the next attempt begins."""
     ended_at: datetime | None = None
     """When that was written."""
+    in_cluster: bool = False
+    """Whether a pod wrote it, so that a cluster knows what became of its job."""
     keep: KeepSpec | None = None
     """training.keep of an arm."""
     writes: tuple[str, ...] = ()
@@ -43,9 +45,16 @@ class AttemptMarker(Model):
     prepare: addresses of its probes."""
 
     @classmethod
-    def begin(cls, identity: StageIdentity, *, keep: KeepSpec | None = None, writes: tuple[str, ...] = ()) -> Self:
+    def begin(
+        cls,
+        identity: StageIdentity,
+        *,
+        in_cluster: bool = False,
+        keep: KeepSpec | None = None,
+        writes: tuple[str, ...] = (),
+    ) -> Self:
         """The marker of an attempt that begins now."""
-        return cls(identity=identity, started_at=datetime.now(UTC), keep=keep, writes=writes)
+        return cls(identity=identity, started_at=datetime.now(UTC), in_cluster=in_cluster, keep=keep, writes=writes)
 
     def end(self, ended: AttemptEnd) -> "AttemptMarker":
         """The same, now that it is over."""

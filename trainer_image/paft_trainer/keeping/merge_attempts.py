@@ -17,12 +17,19 @@ from paft_trainer.storage import ObjectStore
 
 @contextmanager
 def marked_merge_attempt(
-    store: ObjectStore, output: str, identity: StageIdentity, *, writes: tuple[str, ...], end_store: EndStore
+    store: ObjectStore,
+    output: str,
+    identity: StageIdentity,
+    *,
+    writes: tuple[str, ...],
+    end_store: EndStore,
+    in_cluster: bool = False,
 ) -> Iterator[MarkedAttempt]:
     """An attempt at a merge whose output is claimed, from its marker to its end. `writes`: names of the files that it
     may stream. Raises errors of the store before it begins only."""
     uri = merge_attempt_marker_uri(output, identity.job_uid, identity.attempt)
-    with marked_attempt(store, uri, AttemptMarker.begin(identity, writes=writes), end_store=end_store) as attempt:
+    marker = AttemptMarker.begin(identity, in_cluster=in_cluster, writes=writes)
+    with marked_attempt(store, uri, marker, end_store=end_store) as attempt:
         best_effort("what earlier attempts left", lambda: clean_up_before(store, output, identity))
         yield attempt
 

@@ -22,11 +22,18 @@ _NEVER_TAKEN_UP = (ItemKind.UPLOAD, ItemKind.TORN_CHECKPOINT)
 
 @contextmanager
 def marked_arm_attempt(
-    store: ObjectStore, stage_folder: str, identity: StageIdentity, keep: KeepSpec, *, end_store: EndStore
+    store: ObjectStore,
+    stage_folder: str,
+    identity: StageIdentity,
+    keep: KeepSpec,
+    *,
+    end_store: EndStore,
+    in_cluster: bool = False,
 ) -> Iterator[MarkedAttempt]:
     """An attempt at an arm, from its marker to its end. Raises errors of the store before it begins only."""
     uri = _marker_uri(stage_folder + ATTEMPTS, identity.job_uid, identity.attempt)
-    with marked_attempt(store, uri, AttemptMarker.begin(identity, keep=keep), end_store=end_store) as attempt:
+    marker = AttemptMarker.begin(identity, in_cluster=in_cluster, keep=keep)
+    with marked_attempt(store, uri, marker, end_store=end_store) as attempt:
         best_effort("what earlier attempts left", lambda: clean_up_before(store, stage_folder, identity))
         yield attempt
 

@@ -22,6 +22,7 @@ def marked_prepare_attempt(
     *,
     probes: tuple[str, ...],
     end_store: EndStore,
+    in_cluster: bool = False,
 ) -> Iterator[None]:
     """An attempt at prepare, from its marker to its end. `probes`: addresses that it may write to outside of the index.
 
@@ -29,7 +30,8 @@ def marked_prepare_attempt(
     begins only.
     """
     uri = prepare_attempt_marker_uri(artifacts_uri, identity.job_uid, identity.attempt)
-    with marked_attempt(store, uri, AttemptMarker.begin(identity, writes=probes), end_store=end_store):
+    marker = AttemptMarker.begin(identity, in_cluster=in_cluster, writes=probes)
+    with marked_attempt(store, uri, marker, end_store=end_store):
         best_effort("what earlier attempts left", lambda: clean_up_before(store, artifacts_uri, identity))
         yield
     best_effort("the marker of this attempt", lambda: end_store().delete(uri))

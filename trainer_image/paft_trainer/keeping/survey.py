@@ -184,6 +184,7 @@ def _described(
     return SurveyedAttempt(
         name=attempt.name,
         job=f"{identity.job_namespace}/{identity.job_name}",
+        in_cluster=attempt.marker.in_cluster,
         started_at=attempt.marker.started_at,
         over=proof_of_end(attempt, attempts, ended),
     )

@@ -77,9 +77,15 @@ def _plan(task: MergeTask, options: MergeOptions) -> PlannedMerge:
 
 def _write(task: MergeTask, missing: Sequence[PlannedMerge]) -> None:
     """Fill the claimed folders. Where somebody else did so meanwhile, uploads of ours may be gone, and not missed."""
-    output, identity = task.merge.spec.output, task.run_spec.identity
-    end_store = partial(open_impatient_store, task.run_spec)
-    with marked_merge_attempt(task.store, output.uri, identity, writes=streamed_names(task), end_store=end_store):
+    output = task.merge.spec.output
+    with marked_merge_attempt(
+        task.store,
+        output.uri,
+        task.run_spec.identity,
+        writes=streamed_names(task),
+        end_store=partial(open_impatient_store, task.run_spec),
+        in_cluster=task.run_spec.in_cluster,
+    ):
         try:
             FORMS[output.form](task, missing)
         except (UploadMissing, ObjectMissing):

@@ -64,6 +64,7 @@ def _check(
                 identity,
                 probes=(artifacts_probe, output_probe),
                 end_store=partial(open_impatient_store, run_spec),
+                in_cluster=run_spec.in_cluster,
             )
         )
         check_artifact_rights(store, run_spec.storage, artifacts_probe)
