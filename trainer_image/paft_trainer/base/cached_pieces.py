@@ -3,14 +3,16 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
 from paft_trainer.base.cache_room import CacheRoom
 from paft_trainer.base.extent_files import ExtentFiles, PartialExtent
 from paft_trainer.base.extents import Extent, Extents
+from paft_trainer.base.freed_buffers import freed_buffers_given_back
 from paft_trainer.base.piece_index import PieceIndex, PieceRun
 from paft_trainer.base.piece_source import PART_BYTES
 from paft_trainer.base.shared_files import PATIENCE_SECONDS
@@ -63,7 +65,7 @@ class CachedPieces:
         fresh = deque(self._extents.holding(runs))
         busy: deque[tuple[Extent, list[PieceRun]]] = deque()
         under_way: dict[Future[Contents | None], tuple[Extent, list[PieceRun]]] = {}
-        with ThreadPoolExecutor(EXTENTS_AT_ONCE, "paft-extents") as threads:
+        with self._in_bounded_memory(fresh), ThreadPoolExecutor(EXTENTS_AT_ONCE, "paft-extents") as threads:
             try:
                 while fresh or busy or under_way:
                     while (fresh or busy) and len(under_way) < EXTENTS_AT_ONCE:
@@ -71,14 +73,23 @@ class CachedPieces:
                         waits = not fresh
                         one = busy.popleft() if waits else fresh.popleft()
                         under_way[threads.submit(self._get, *one, waits=waits)] = one
-                    for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                    done = wait(under_way, return_when=FIRST_COMPLETED).done
+                    while done:
+                        # Nothing that was given to the caller is held on to.
+                        future = done.pop()
                         one, contents = under_way.pop(future), future.result()
+                        del future
                         if contents is None:
                             busy.append(one)
-                        else:
-                            yield from contents
+                        while contents:
+                            yield contents.pop()
             finally:
                 threads.shutdown(wait=False, cancel_futures=True)
+
+    def _in_bounded_memory(self, extents: Iterable[tuple[Extent, list[PieceRun]]]) -> AbstractContextManager[None]:
+        """While extents are filled; those that are there are read as fast as can be."""
+        fills = self._keeps and not all(self._files.has(extent.name) for extent, _ in extents)
+        return freed_buffers_given_back() if fills else nullcontext()
 
     def _get(self, extent: Extent, wanted: Sequence[PieceRun], *, waits: bool) -> Contents | None:
         """What is wanted of an extent. None where another process writes it and this one does not wait."""

@@ -26,6 +26,10 @@ class ExtentFiles:
         self._folder = folder
         make_shared_folder(folder)
 
+    def has(self, name: str) -> bool:
+        """Whether the extent is there, which it need not be a moment later."""
+        return (self._folder / name).exists()
+
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO | None]:
         """The extent for reading, which it stays for as long as it is open, also when it is deleted meanwhile. None
