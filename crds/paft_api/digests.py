@@ -23,6 +23,7 @@ NOT_MATHEMATICS = {
     "packing",
     "gradient_checkpointing",
     "save_steps",
+    "save_seconds",
     "eval_steps",
     "keep",
     "hang_timeout",

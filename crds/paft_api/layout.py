@@ -13,7 +13,8 @@
         paft_manifest.json                                            last: complete
       <stage>/<stage digest>/attempts/<job uid>-<attempt>/
         paft_attempt.json                                             first: whose this is; again when it ends: how
-        checkpoints/step-00000200/ … checkpoint_manifest.json         last: complete
+        checkpoints/step-00000200/                                    a part of each rank, trainer_state.json
+          checkpoint_manifest.json                                    last: complete
         adapter/ … paft_manifest.json                                 the attempt's own copy
 
 An output folder holds `paft_claim.json` first and `merge_manifest.json` last in the same way. A merge with candidates

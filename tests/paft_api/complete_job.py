@@ -70,6 +70,7 @@ spec:
       packing: true
       seed: 1
       saveSteps: 100
+      saveSeconds: 1800
       evalSteps: 100
       hangTimeout: 900
       keep: {last: 3, best: 2}

@@ -119,6 +119,7 @@ _ARM_REST: dict[str, object] = {
     "training.packing": False,
     "training.gradientCheckpointing": True,
     "training.saveSteps": 50,
+    "training.saveSeconds": 600,
     "training.evalSteps": 50,
     "training.hangTimeout": 60,
     "training.keep.last": 1,

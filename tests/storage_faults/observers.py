@@ -7,7 +7,7 @@ from tests.storage_faults.places import BUCKET, Place, objects, source_uri
 
 from paft_api.layout import ADAPTER_MANIFEST_FILE, CHECKPOINT_MANIFEST_FILE, MERGE_MANIFEST_FILE
 from paft_trainer.storage import ObjectStore
-from paft_trainer.training.checkpoint import list_checkpoints, load_checkpoint
+from paft_trainer.training.checkpoints.checkpoint import list_checkpoints, load_checkpoint
 from paft_trainer.verification import verify
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from unittest import mock
 
 from tests.merges import merge_run_spec, run_merge
+from tests.saved_checkpoints import save_checkpoint
 from tests.storage_faults.places import Place, source_uri
 from tests.storage_faults.sources import adapter_files, checkpoint_at, checkpoint_digest
 
@@ -32,7 +33,7 @@ from paft_trainer.reporting import Reporter
 from paft_trainer.storage import ObjectStore
 from paft_trainer.training.adapter_publication import publish_adapter
 from paft_trainer.training.arm_session import ArmSession
-from paft_trainer.training.checkpoint import load_newest_checkpoint, save_checkpoint
+from paft_trainer.training.checkpoints.checkpoint import load_newest_checkpoint
 from paft_trainer.training.stop_signal import StopSignal
 
 STEPS = 2

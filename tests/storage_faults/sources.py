@@ -13,7 +13,7 @@ from tests.merges import folder_uri, write_adapter_manifest
 from paft_trainer.base.index import index_base
 from paft_trainer.storage.file_store import FileStore
 from paft_trainer.training.adapter_state import MOMENTS, AdapterState
-from paft_trainer.training.checkpoint import Checkpoint, TrainerPosition
+from paft_trainer.training.checkpoints.checkpoint import Checkpoint, TrainerPosition
 
 WIDTH = 64
 RANK = 4
@@ -41,12 +41,13 @@ def checkpoint_at(step: int) -> Checkpoint:
     """As a run would save it at this step."""
     generator = torch.Generator().manual_seed(step)
     name = f"base_model.model.{MODULES[0]}.lora_A.default.weight"
-    weights = {name: torch.randn(LARGE_ROWS, WIDTH, generator=generator)}
+    # With its moments more than one part.
+    weights, *moments = ({name: torch.randn(LARGE_ROWS // 3, WIDTH, generator=generator)} for _ in range(3))
     return Checkpoint(
         position=TrainerPosition(step=step, scheduler={"last_epoch": step}, history={"first_loss": 2.5}),
         adapter=AdapterState(
             weights=weights,
-            moments={moment: {name: torch.randn(3, WIDTH, generator=generator)} for moment in MOMENTS},
+            moments=dict(zip(MOMENTS, moments, strict=True)),
             adam_step=step,
         ),
         rng={0: {"cpu": torch.randint(256, (64,), dtype=torch.uint8, generator=generator)}},

@@ -68,6 +68,9 @@ class TrainingSpec(Model):
     save_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 200
     """Optimizer steps between checkpoints. Default: 200."""
 
+    save_seconds: Annotated[int, Field(ge=1, le=604_800)] | None = None
+    """Seconds since the last checkpoint at which one is saved, too, once the step is done. Default: null, never."""
+
     eval_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 200
     """Optimizer steps between evaluations. Default: 200."""
 

@@ -90,9 +90,9 @@ def _merge(file: str) -> None:
 
 def _save(file: str, attempt: str) -> None:
     from tests.paft_trainer.keeping.stored_attempts import folder_of, identity, small_checkpoint, stage_of
+    from tests.saved_checkpoints import save_checkpoint
 
     from paft_trainer.keeping.own_attempts import marked_arm_attempt
-    from paft_trainer.training.checkpoint import save_checkpoint
 
     storage = StorageSpec.model_validate_json(Path(file).read_text())
     store, folder = open_store(storage), folder_of(storage, int(attempt))

@@ -10,10 +10,11 @@ from paft_api.stages import StageName
 from paft_trainer.keeping.attempt_marker import AttemptEnd, AttemptMarker
 from paft_trainer.keeping.contents import AttemptContents, PublishedContents, StageContents
 from paft_trainer.keeping.saved_checkpoints import (
-    CHECKPOINT_FILES,
+    TRAINER_STATE_FILE,
     CheckpointFile,
     CheckpointManifest,
     is_whole,
+    part_file,
     saved_checkpoint,
     superseded,
 )
@@ -21,6 +22,8 @@ from paft_trainer.storage import UnfinishedUpload
 
 FOLDER = f"file:///artifacts/sft/{'a' * 64}/"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+CHECKPOINT_FILES = (part_file(0, 2), part_file(1, 2), TRAINER_STATE_FILE)
+"""All but the manifest."""
 SIZE = 5
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -36,7 +39,7 @@ def marker(job: str, attempt: int, *, ended: AttemptEnd | None = None, keep: Kee
 def manifest(step: int, eval_loss: float | None = None) -> CheckpointManifest:
     """Of a checkpoint whose files all have SIZE bytes."""
     files = {name: CheckpointFile(size=SIZE, sha256="0" * 64) for name in CHECKPOINT_FILES}
-    return CheckpointManifest(format_version=1, step=step, eval_loss=eval_loss, files=files)
+    return CheckpointManifest(format_version=2, step=step, eval_loss=eval_loss, files=files)
 
 
 def step_folder(step: int) -> str:

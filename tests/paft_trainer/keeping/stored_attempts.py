@@ -4,6 +4,7 @@ import hashlib
 import json
 
 import torch
+from tests.saved_checkpoints import save_checkpoint
 
 from paft_api.digests import file_set_digest
 from paft_api.layout import ADAPTER_MANIFEST_FILE, attempt_folder, attempt_marker_uri, stage_folder
@@ -14,7 +15,7 @@ from paft_api.stages import StageName
 from paft_trainer.keeping.attempt_marker import AttemptEnd, AttemptMarker, write_marker
 from paft_trainer.storage import ObjectStore
 from paft_trainer.training.adapter_state import AdapterState
-from paft_trainer.training.checkpoint import Checkpoint, TrainerPosition, save_checkpoint
+from paft_trainer.training.checkpoints.checkpoint import Checkpoint, TrainerPosition
 
 DIGEST = f"sha256:{'c' * 64}"
 

@@ -1,7 +1,16 @@
 """What goes from the folder of an arm, rule by rule."""
 
 import pytest
-from tests.paft_trainer.keeping.lives import ADAPTER_FILES, FOLDER, SIZE, START, manifest, marker, step_folder
+from tests.paft_trainer.keeping.lives import (
+    ADAPTER_FILES,
+    CHECKPOINT_FILES,
+    FOLDER,
+    SIZE,
+    START,
+    manifest,
+    marker,
+    step_folder,
+)
 
 from paft_api.layout import ADAPTER_MANIFEST_FILE, ATTEMPT_MARKER_FILE, ATTEMPTS, CHECKPOINT_MANIFEST_FILE
 from paft_api.spec.training import KeepSpec
@@ -9,7 +18,6 @@ from paft_api.stages import StageName
 from paft_api.storage_survey import EndedAttempts, ItemKind
 from paft_trainer.keeping.attempt_marker import AttemptEnd, AttemptMarker
 from paft_trainer.keeping.contents import AttemptContents, PublishedContents, StageContents, Uploads
-from paft_trainer.keeping.saved_checkpoints import CHECKPOINT_FILES
 from paft_trainer.keeping.stage_verdicts import judge_stage
 from paft_trainer.keeping.verdict import Verdict
 from paft_trainer.storage import UnfinishedUpload
@@ -122,7 +130,7 @@ def test_with_the_adapter_all_of_dead_attempts_goes_and_the_marker_last() -> Non
     ]
     verdict = next(one for one in judge_stage(contents) if one.kind is ItemKind.CHECKPOINT)
     assert verdict.objects[0].endswith(CHECKPOINT_MANIFEST_FILE)
-    assert verdict.size == 5 * SIZE
+    assert verdict.size == len((*CHECKPOINT_FILES, CHECKPOINT_MANIFEST_FILE)) * SIZE
 
 
 def test_a_running_attempt_of_another_job_keeps_everything_although_the_adapter_is_there() -> None:

@@ -1,5 +1,6 @@
 """Checkpoints as their manifests tell of them: which there are, which are let go, and how they are removed."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -10,13 +11,8 @@ from paft_api.layout import CHECKPOINT_MANIFEST_FILE
 from paft_api.model import Model
 from paft_trainer.storage import ObjectInfo, ObjectMissing, ObjectStore
 
-ADAPTER_FILE = "adapter_model.safetensors"
-OPTIMIZER_FILE = "optimizer.safetensors"
-RNG_FILE = "rng.safetensors"
 TRAINER_STATE_FILE = "trainer_state.json"
-CHECKPOINT_FILES = (ADAPTER_FILE, OPTIMIZER_FILE, RNG_FILE, TRAINER_STATE_FILE)
-"""All but the manifest."""
-
+_PART_FILE = re.compile(r"part-[0-9]{5}-of-[0-9]{5}\.safetensors")
 _MANIFEST_SUFFIX = f"/{CHECKPOINT_MANIFEST_FILE}"
 
 
@@ -32,7 +28,7 @@ class CheckpointFile(Model):
 class CheckpointManifest(Model):
     """What makes a checkpoint complete."""
 
-    format_version: Literal[1]
+    format_version: Literal[2]
     """Version of this format."""
     step: int
     """Optimizer steps done."""
@@ -40,6 +36,16 @@ class CheckpointManifest(Model):
     """Loss on the evaluation rows; unset where this step was not evaluated."""
     files: dict[str, CheckpointFile]
     """All other files, by name."""
+
+
+def part_file(rank: int, ranks: int) -> str:
+    """Name of the file that one rank of so many writes; names sort by rank."""
+    return f"part-{rank:05d}-of-{ranks:05d}.safetensors"
+
+
+def is_checkpoint_file(name: str) -> bool:
+    """Whether a file in a checkpoint's folder is one that PAFT writes there, for whatever number of ranks."""
+    return name in (CHECKPOINT_MANIFEST_FILE, TRAINER_STATE_FILE) or _PART_FILE.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

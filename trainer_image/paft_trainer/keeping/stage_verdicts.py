@@ -13,7 +13,7 @@ from paft_api.storage_survey import EndedAttempts, ItemKind
 from paft_trainer.keeping.contents import AttemptContents, Sizes, StageContents, checkpoint_folders
 from paft_trainer.keeping.proofs import proof_of_end
 from paft_trainer.keeping.saved_checkpoints import (
-    CHECKPOINT_FILES,
+    is_checkpoint_file,
     is_whole,
     saved_checkpoint,
     superseded,
@@ -89,7 +89,8 @@ def _judge_checkpoint(stage: _Stage, attempt: AttemptContents, folder: str, size
     else:
         why = f"training.keep does not keep it, and attempt {attempt.name} is over: {over}"
     # The manifest first, so that nobody takes what is left for complete.
-    names = (CHECKPOINT_MANIFEST_FILE, *CHECKPOINT_FILES, *(manifest.files if manifest is not None else ()))
+    ours = [name for name in sorted(sizes) if is_checkpoint_file(name)]
+    names = (CHECKPOINT_MANIFEST_FILE, *ours, *(manifest.files if manifest is not None else ()))
     return _folder_verdict(attempt, folder, sizes, names, kind=kind, remove=remove, why=why)
 
 

@@ -1,11 +1,12 @@
-"""The adapter's weights and Adam moments as whole fp32 tensors, whatever the number of ranks.
+"""The adapter's weights and Adam moments in fp32: whole, and as the shares of any number of ranks.
 
 Under ZeRO-3 each parameter is flattened, padded to a multiple of the ranks and cut into equal slices, one per rank. One
 gather of all slices, concatenated, costs one collective where DeepSpeed's own accessors cost one per parameter.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Protocol
 
 import torch
@@ -35,14 +36,54 @@ class AdapterState:
     adam_step: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdapterShare:
+    """What one of several ranks holds of an AdapterState: of every tensor, flattened and padded, one slice.
+
+    `shapes`: of the whole tensors, by name. `weights` and each of `moments`: flat fp32 tensors on the CPU, of
+    ⌈elements / ranks⌉ elements each; `moments` and `adam_step` as in AdapterState.
+    """
+
+    shapes: dict[str, tuple[int, ...]]
+    weights: dict[str, torch.Tensor]
+    moments: dict[str, dict[str, torch.Tensor]]
+    adam_step: int
+
+
+def share_of(state: AdapterState, *, rank: int, ranks: int) -> AdapterShare:
+    """The share of one rank of so many."""
+
+    def cut(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {name: _slice_of(tensor, rank, ranks) for name, tensor in tensors.items()}
+
+    return AdapterShare(
+        shapes={name: tuple(tensor.shape) for name, tensor in state.weights.items()},
+        weights=cut(state.weights),
+        moments={moment: cut(tensors) for moment, tensors in state.moments.items()},
+        adam_step=state.adam_step,
+    )
+
+
+def joined(shares: Sequence[AdapterShare]) -> AdapterState:
+    """The whole, of the shares of all ranks in their order."""
+    first = shares[0]
+    return AdapterState(
+        weights=_joined([share.weights for share in shares], first.shapes),
+        moments={
+            moment: _joined([share.moments[moment] for share in shares], first.shapes) for moment in first.moments
+        },
+        adam_step=first.adam_step,
+    )
+
+
 class AdapterStateAccess(Protocol):
     """Reads and writes the state of the adapter that is being trained."""
 
     def weights(self) -> dict[str, torch.Tensor] | None:
         """Whole weights on rank 0, None on the others. Collective."""
 
-    def read(self) -> AdapterState | None:
-        """The whole state on rank 0, None on the others. Collective."""
+    def share(self) -> AdapterShare:
+        """This rank's share of the state, copied. Waits for no other rank."""
 
     def write(self, state: AdapterState) -> None:
         """Take over a state; every rank passes the same one."""
@@ -64,18 +105,19 @@ class WholeParameters:
         """Whole weights."""
         return {name: _to_cpu(parameter) for name, parameter in self._parameters}
 
-    def read(self) -> AdapterState | None:
-        """Whole state."""
-        weights = self.weights()
-        assert weights is not None
+    def share(self) -> AdapterShare:
+        """All of the state."""
         state = self._optimizer.state
-        if not state:
-            return AdapterState(weights=weights, moments={}, adam_step=0)
-        moments = {
-            moment: {name: _to_cpu(state[parameter][moment]) for name, parameter in self._parameters}
-            for moment in MOMENTS
-        }
-        return AdapterState(weights=weights, moments=moments, adam_step=_adam_step(state))
+        moments = MOMENTS if state else ()
+        return AdapterShare(
+            shapes={name: tuple(parameter.shape) for name, parameter in self._parameters},
+            weights={name: _to_cpu(parameter).flatten() for name, parameter in self._parameters},
+            moments={
+                moment: {name: _to_cpu(state[parameter][moment]).flatten() for name, parameter in self._parameters}
+                for moment in moments
+            },
+            adam_step=_adam_step(state),
+        )
 
     def write(self, state: AdapterState) -> None:
         """Take over a state."""
@@ -97,23 +139,21 @@ class PartitionedParameters:
         self._optimizer: torch.optim.Optimizer = engine.optimizer.optimizer
         self._rank = dist.get_rank()
         self._ranks = dist.get_world_size()
+        self._shapes = {name: tuple(parameter.ds_shape) for name, parameter in self._parameters}
 
     def weights(self) -> dict[str, torch.Tensor] | None:
         """Whole weights on rank 0."""
         return self._gather(safe_get_local_fp32_param)
 
-    def read(self) -> AdapterState | None:
-        """Whole state on rank 0."""
-        weights = self._gather(safe_get_local_fp32_param)
-        if not self._optimizer.state:
-            return None if weights is None else AdapterState(weights=weights, moments={}, adam_step=0)
-        moments = {moment: self._gather(_moment_reader(moment)) for moment in MOMENTS}
-        if weights is None:
-            return None
-        return AdapterState(
-            weights=weights,
-            moments={moment: whole for moment, whole in moments.items() if whole is not None},
-            adam_step=_adam_step(self._optimizer.state),
+    def share(self) -> AdapterShare:
+        """This rank's partitions."""
+        state = self._optimizer.state
+        moments = MOMENTS if state else ()
+        return AdapterShare(
+            shapes=self._shapes,
+            weights=self._by_name(self._local(safe_get_local_fp32_param)),
+            moments={moment: self._by_name(self._local(_moment_reader(moment))) for moment in moments},
+            adam_step=_adam_step(state),
         )
 
     def write(self, state: AdapterState) -> None:
@@ -125,49 +165,58 @@ class PartitionedParameters:
                     **{moment: torch.zeros_like(partition.data) for moment in MOMENTS},
                 }
         for name, parameter in self._parameters:
-            safe_set_local_fp32_param(parameter, self._slice(state.weights[name], parameter))
+            safe_set_local_fp32_param(parameter, self._slice(state.weights[name]))
             for moment, whole in state.moments.items():
-                safe_set_local_optimizer_state(parameter, self._slice(whole[name], parameter), moment)
+                safe_set_local_optimizer_state(parameter, self._slice(whole[name]), moment)
 
-    def _slice(self, whole: torch.Tensor, parameter: torch.nn.Parameter) -> torch.Tensor:
-        size = _partition_size(parameter, self._ranks)
-        padded = torch.zeros(size * self._ranks, dtype=torch.float32)
-        padded[: whole.numel()] = whole.flatten()
-        return padded[self._rank * size : (self._rank + 1) * size]
+    def _slice(self, whole: torch.Tensor) -> torch.Tensor:
+        return _slice_of(whole, self._rank, self._ranks)
+
+    def _local(self, read_local: Callable[[torch.nn.Parameter], torch.Tensor]) -> torch.Tensor:
+        """A copy of this rank's slices of all parameters, one after the other, where the parameters are."""
+        return torch.cat([read_local(parameter).detach().flatten().float() for _, parameter in self._parameters])
+
+    def _by_name(self, local: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The same on the CPU, apart."""
+        sizes = [_slice_size(shape, self._ranks) for shape in self._shapes.values()]
+        return dict(zip(self._shapes, local.cpu().split(sizes), strict=True))
 
     def _gather(self, read_local: Callable[[torch.nn.Parameter], torch.Tensor]) -> dict[str, torch.Tensor] | None:
-        local = torch.cat([read_local(parameter).detach().flatten().float() for _, parameter in self._parameters])
+        local = self._local(read_local)
         gathered = [torch.empty_like(local) for _ in range(self._ranks)] if self._rank == 0 else None
         dist.gather(local, gathered, dst=0)
         if gathered is None:
             return None
-        return _joined([slices.cpu() for slices in gathered], self._parameters)
+        return _joined([self._by_name(slices) for slices in gathered], self._shapes)
 
 
 def _joined(
-    slices_by_rank: Sequence[torch.Tensor], parameters: Sequence[tuple[str, torch.nn.Parameter]]
+    slices_by_rank: Sequence[Mapping[str, torch.Tensor]], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, torch.Tensor]:
-    whole: dict[str, torch.Tensor] = {}
-    offset = 0
-    for name, parameter in parameters:
-        size = _partition_size(parameter, len(slices_by_rank))
-        flat = torch.cat([slices[offset : offset + size] for slices in slices_by_rank])
-        shape = parameter.ds_shape
-        whole[name] = flat[: shape.numel()].view(shape).clone()
-        offset += size
-    return whole
+    return {
+        name: torch.cat([slices[name] for slices in slices_by_rank])[: prod(shape)].view(shape)
+        for name, shape in shapes.items()
+    }
 
 
-def _partition_size(parameter: torch.nn.Parameter, ranks: int) -> int:
-    return -(-int(parameter.ds_shape.numel()) // ranks)
+def _slice_of(whole: torch.Tensor, rank: int, ranks: int) -> torch.Tensor:
+    size = _slice_size(whole.shape, ranks)
+    padded = torch.zeros(size * ranks, dtype=torch.float32)
+    padded[: whole.numel()] = whole.flatten()
+    return padded[rank * size : (rank + 1) * size]
+
+
+def _slice_size(shape: Sequence[int], ranks: int) -> int:
+    return -(-prod(shape) // ranks)
 
 
 def _moment_reader(moment: str) -> Callable[[torch.nn.Parameter], torch.Tensor]:
     return lambda parameter: safe_get_local_optimizer_state(parameter, moment)
 
 
-def _adam_step(state: dict[Any, Any]) -> int:
-    return int(next(iter(state.values()))["step"])
+def _adam_step(state: Mapping[Any, Any]) -> int:
+    """0 before the first step."""
+    return int(next(iter(state.values()))["step"]) if state else 0
 
 
 def _to_cpu(tensor: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from paft_api.stages import StageName
 from paft_trainer.training.adapter_publication import encode_adapter, publish_adapter
 from paft_trainer.training.arm_session import ArmSession, TrainingHistory
 from paft_trainer.training.arm_trainer import ArmTrainerMixin
-from paft_trainer.training.checkpoint import load_newest_checkpoint
+from paft_trainer.training.checkpoints.checkpoint import load_newest_checkpoint
 from paft_trainer.training.preference import build_preference_trainer
 from paft_trainer.training.preference_trainer import StoppedBeforeTraining
 from paft_trainer.training.sft import build_sft_trainer
@@ -59,11 +59,12 @@ def _train(session: ArmSession, trainer: Any) -> dict[str, torch.Tensor] | None:
     if resumed is not None and resumed.position.step >= session.total_steps:
         return _finished_weights(session, trainer)
     folder = None if resumed is None else _write_trainer_state(session, trainer, resumed.position.step)
-    try:
-        trainer.train(resume_from_checkpoint=folder)
-    except StoppedBeforeTraining:
-        session.stopped = True
-        return None
+    with trainer.saver:
+        try:
+            trainer.train(resume_from_checkpoint=folder)
+        except StoppedBeforeTraining:
+            session.stopped = True
+            return None
     return trainer.adapter_access.weights()
 
 

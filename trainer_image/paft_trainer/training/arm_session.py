@@ -12,7 +12,8 @@ from paft_api.stages import StageName
 from paft_trainer.heartbeats import Heartbeat
 from paft_trainer.reporting import Reporter
 from paft_trainer.storage import ObjectStore
-from paft_trainer.training.checkpoint import Checkpoint
+from paft_trainer.training.checkpoints.checkpoint import Checkpoint
+from paft_trainer.training.checkpoints.save_stall import SaveStall
 from paft_trainer.training.stop_signal import StopSignal
 
 
@@ -76,7 +77,8 @@ class ArmSession:
     """One attempt at one arm, on one rank.
 
     `total_steps`: optimizer steps of the whole training. `resumed`: the checkpoint it goes on from. `sparsity`: the
-    newest measurement, on rank 0. `stopped`: training ended because it was asked to, after a checkpoint.
+    newest measurement, on rank 0. `stopped`: training ended because it was asked to, after a checkpoint. `save_stall`:
+    what checkpoints cost training.
     """
 
     run_spec: RunSpec
@@ -92,6 +94,7 @@ class ArmSession:
     throughput: Throughput = field(default_factory=Throughput)
     sparsity: Sparsity | None = None
     stopped: bool = False
+    save_stall: SaveStall = field(default_factory=SaveStall)
 
     @property
     def stage(self) -> StageName:

@@ -9,13 +9,11 @@ import math
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from paft_api.report import Activity
 from paft_trainer.errors import Collapsed, Diverged
-from paft_trainer.keeping.own_attempts import apply_retention
 from paft_trainer.training.adapter_factors import adapter_factors
 from paft_trainer.training.adapter_state import (
     AdapterStateAccess,
@@ -26,13 +24,11 @@ from paft_trainer.training.adapter_state import (
 from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.batching.layouts import token_count
 from paft_trainer.training.batching.steps import OptimizerStep, OptimizerSteps, step_loader
-from paft_trainer.training.checkpoint import (
-    Checkpoint,
-    TrainerPosition,
-    save_checkpoint,
-)
+from paft_trainer.training.checkpoints.background_save import Snapshot
+from paft_trainer.training.checkpoints.checkpoint import TrainerPosition, encode_trainer_state
+from paft_trainer.training.checkpoints.saver import CheckpointSaver
 from paft_trainer.training.penalty import ConstantPenalty, Penalty
-from paft_trainer.training.random_state import capture_random_state, gather_random_states, restore_random_state
+from paft_trainer.training.random_state import capture_random_state, restore_random_state
 from paft_trainer.training.sampling import EpochSampler
 from paft_trainer.training.sparsity import measure_sparsity
 from paft_trainer.training.sparsity_history import with_point
@@ -48,6 +44,7 @@ class ArmTrainerMixin:
         self._step_tokens = 0
         self._evaluated_step: int | None = None
         super().__init__(*args, train_dataset=steps.rows, **kwargs)
+        self.saver = CheckpointSaver(session, self.args.device)
         self.add_callback(_StepEnd(self))
 
     # Order of rows ---------------------------------------------------------------------------------------------------
@@ -104,38 +101,29 @@ class ArmTrainerMixin:
     # Saving ----------------------------------------------------------------------------------------------------------
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write a consolidated checkpoint; rank 0 does the writing, all ranks wait for it."""
-        with self.session.heartbeat.resting(self.session.run_spec.storage.retry_window):
-            self._save()
-
-    def _save(self) -> None:
+        """Begin a checkpoint; training goes on when this rank's share is copied, and the one before is complete."""
         session = self.session
         session.reporter.update(activity=Activity.SAVING)
-        adapter = self.adapter_access.read()
-        random_states = gather_random_states(capture_random_state(self.args.device))
-        if adapter is not None:
-            assert random_states is not None
-            position = TrainerPosition(
-                step=self.state.global_step,
-                scheduler=self.lr_scheduler.state_dict(),
-                history=session.history.to_document(),
-                penalty=self.penalty.to_document(),
-            )
-            save_checkpoint(
-                session.store,
-                session.attempt_folder,
-                Checkpoint(position=position, adapter=adapter, rng=random_states),
-                eval_loss=session.history.eval_loss if self._evaluated_step == self.state.global_step else None,
-            )
-            self._apply_retention()
-        if dist.is_initialized():
-            dist.barrier()
-        session.reporter.update(activity=Activity.TRAINING, checkpoint_step=self.state.global_step)
+        with session.heartbeat.resting(session.run_spec.storage.retry_window):
+            self.saver.save(self._snapshot)
+        session.reporter.update(activity=Activity.TRAINING)
 
-    def _apply_retention(self) -> None:
+    def _snapshot(self) -> Snapshot:
         session = self.session
-        keep = session.arm.training.keep
-        apply_retention(session.store, session.attempts_folder, session.run_spec.identity, keep)
+        position = TrainerPosition(
+            step=self.state.global_step,
+            scheduler=self.lr_scheduler.state_dict(),
+            history=session.history.to_document(),
+            penalty=self.penalty.to_document(),
+        )
+        share = self.adapter_access.share()
+        return Snapshot(
+            step=position.step,
+            share=share,
+            random_state=capture_random_state(self.args.device),
+            trainer_state=encode_trainer_state(position, share),
+            eval_loss=session.history.eval_loss if self._evaluated_step == position.step else None,
+        )
 
     # Steps and reports -----------------------------------------------------------------------------------------------
 
@@ -227,14 +215,15 @@ class _StepEnd(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
         session = self._trainer.session
-        stop, tokens = session.stop_signal.agree(self._trainer.take_step_tokens(), args.device)
+        told = [self._trainer.take_step_tokens(), *self._trainer.saver.tell()]
+        stop, (tokens, *heard) = session.stop_signal.agree(told, args.device)
         session.throughput.note(tokens)
         self._trainer.penalty.end_step(state.global_step)
         is_last = state.global_step >= session.total_steps
         if is_last or state.global_step % session.arm.training.eval_steps == 0:
             self._trainer.measure_adapter()
             control.should_evaluate = self._trainer.eval_dataset is not None
-        if is_last or stop:
+        if self._trainer.saver.hear(heard) or is_last or stop:
             control.should_save = True
         if stop and not is_last:
             session.stopped = True

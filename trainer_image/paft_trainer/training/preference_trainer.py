@@ -102,7 +102,7 @@ class PreferenceArmTrainer(ArmTrainerMixin, DPOTrainer):
             forward=self.reference_log_probabilities,
             waiting=lambda: session.heartbeat.resting(storage.retry_window),
         )
-        values = reference.run(should_stop=lambda: session.stop_signal.agree(0, self.args.device)[0])
+        values = reference.run(should_stop=lambda: session.stop_signal.agree([], self.args.device)[0])
         if values is None:
             raise StoppedBeforeTraining
         columns = torch.full((2, len(rows)), torch.nan)

@@ -12,19 +12,6 @@ def capture_random_state(device: torch.device) -> dict[str, torch.Tensor]:
     return states
 
 
-def gather_random_states(mine: dict[str, torch.Tensor]) -> dict[int, dict[str, torch.Tensor]] | None:
-    """The states of all ranks on rank 0, None on the others. Collective."""
-    if not dist.is_initialized():
-        return {0: mine}
-    gathered: list[dict[str, torch.Tensor] | None] | None = (
-        [None] * dist.get_world_size() if dist.get_rank() == 0 else None
-    )
-    dist.gather_object(mine, gathered, dst=0)
-    if gathered is None:
-        return None
-    return {rank: states for rank, states in enumerate(gathered) if states is not None}
-
-
 def restore_random_state(states: dict[int, dict[str, torch.Tensor]], *, seed: int) -> None:
     """Take over this rank's states; a rank that had none before starts from a seed of its own."""
     rank = dist.get_rank() if dist.is_initialized() else 0

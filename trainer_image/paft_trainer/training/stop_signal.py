@@ -1,6 +1,7 @@
 """SIGTERM as a question that all ranks answer together: stop after this step?"""
 
 import signal
+from collections.abc import Sequence
 from types import FrameType
 
 import torch
@@ -26,14 +27,14 @@ class StopSignal:
         """Ask to stop, as SIGTERM does."""
         self._requested = True
 
-    def agree(self, tokens: int, device: torch.device) -> tuple[bool, int]:
-        """Whether any rank was asked to stop, and the sum of `tokens` over ranks, in one collective."""
+    def agree(self, numbers: Sequence[int], device: torch.device) -> tuple[bool, list[int]]:
+        """Whether any rank was asked to stop, and the sum of each of `numbers` over ranks, in one collective."""
         if not dist.is_initialized():
-            return self._requested, tokens
-        values = torch.tensor([int(self._requested), tokens], dtype=torch.int64, device=device)
+            return self._requested, list(numbers)
+        values = torch.tensor([int(self._requested), *numbers], dtype=torch.int64, device=device)
         dist.all_reduce(values)
-        requested, total = values.tolist()
-        return requested > 0, total
+        requested, *sums = values.tolist()
+        return requested > 0, sums
 
     def _note(self, signal_number: int, frame: FrameType | None) -> None:
         self.request()

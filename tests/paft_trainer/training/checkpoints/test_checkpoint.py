@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from tests.merges import FailingStore, Interrupted
+from tests.saved_checkpoints import save_checkpoint
 
 from paft_api.layout import CHECKPOINT_MANIFEST_FILE
 from paft_api.spec.storage import StorageSpec
@@ -14,12 +15,11 @@ from paft_trainer.keeping.saved_checkpoints import SavedCheckpoint, delete_check
 from paft_trainer.storage import ObjectStore, open_store
 from paft_trainer.storage.file_store import FileStore
 from paft_trainer.training.adapter_state import AdapterState
-from paft_trainer.training.checkpoint import (
+from paft_trainer.training.checkpoints.checkpoint import (
     Checkpoint,
     TrainerPosition,
     load_checkpoint,
     load_newest_checkpoint,
-    save_checkpoint,
 )
 
 NAME = "model.layers.0.self_attn.q_proj.lora_A.default.weight"
@@ -89,7 +89,7 @@ def test_a_kill_at_any_moment_of_saving_leaves_the_one_before(folder: str, after
     whole = FailingStore(FileStore())
     save(whole, f"{folder}probe/", "uid-1", 5)
     assert whole.changes[-1].endswith(CHECKPOINT_MANIFEST_FILE)
-    assert len(whole.changes) == 5
+    assert len(whole.changes) == 4
     for change in range(len(whole.changes)):
         attempts = f"{folder}{change}/"
         save(FileStore(), attempts, "uid-1", 4)
@@ -106,12 +106,12 @@ def test_a_kill_at_any_moment_of_saving_leaves_the_one_before(folder: str, after
 
 
 def cut_weights(folder: Path) -> None:
-    path = folder / "adapter_model.safetensors"
+    path = folder / "part-00000-of-00002.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
 
 
 def change_moments(folder: Path) -> None:
-    path = folder / "optimizer.safetensors"
+    path = folder / "part-00001-of-00002.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
@@ -120,12 +120,13 @@ def change_moments(folder: Path) -> None:
 SPOILT: dict[str, Callable[[Path], object]] = {
     "weights cut off": cut_weights,
     "moments changed": change_moments,
-    "random states gone": lambda folder: (folder / "rng.safetensors").unlink(),
+    "part gone": lambda folder: (folder / "part-00001-of-00002.safetensors").unlink(),
+    "position changed": lambda folder: (folder / "trainer_state.json").write_text("{}"),
     "manifest cut off": lambda folder: (folder / CHECKPOINT_MANIFEST_FILE).write_text('{"formatVersion": 1, "st'),
     "manifest empty": lambda folder: (folder / CHECKPOINT_MANIFEST_FILE).write_text(""),
     "manifest gone": lambda folder: (folder / CHECKPOINT_MANIFEST_FILE).unlink(),
     "later format": lambda folder: (folder / CHECKPOINT_MANIFEST_FILE).write_text(
-        '{"formatVersion": 2, "step": 5, "files": {}}'
+        '{"formatVersion": 3, "step": 5, "files": {}}'
     ),
 }
 
@@ -174,7 +175,7 @@ def test_a_checkpoint_that_lacks_a_file_does_not_count(folder: str) -> None:
     """Else training.keep would let go of a good one for it."""
     save(FileStore(), folder, "uid-1", 4)
     torn = save(FileStore(), folder, "uid-1", 5)
-    FileStore().delete(f"{torn.folder}optimizer.safetensors")
+    FileStore().delete(f"{torn.folder}part-00000-of-00002.safetensors")
     assert [saved.step for saved in list_checkpoints(FileStore(), folder)] == [4]
 
 

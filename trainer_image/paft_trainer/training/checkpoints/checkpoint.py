@@ -1,38 +1,33 @@
-"""The consolidated checkpoint: whole tensors, readable at any number of ranks, complete once its manifest is there.
+"""What a checkpoint holds and how it lies in storage: saved by any number of ranks, readable at any other.
 
 step-00000200/
-  adapter_model.safetensors      fp32 weights, names as in the model
-  optimizer.safetensors          `exp_avg/<name>` and `exp_avg_sq/<name>`, fp32
-  rng.safetensors                `<rank>/cpu` and, on CUDA, `<rank>/cuda`: generator states, uint8
-  trainer_state.json             step, Adam's t, scheduler, position in the data, history
-  checkpoint_manifest.json       written last: size and SHA-256 of the others
+  part-00001-of-00004.safetensors  one for each rank that saved: its share of weights and Adam moments (see `parts`)
+  trainer_state.json               step, Adam's t, shapes of the whole tensors, scheduler, history
+  checkpoint_manifest.json         written last, once all parts are there: size and SHA-256 of the others
 """
 
 import hashlib
 import json
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
 
-from paft_api.layout import CHECKPOINT_MANIFEST_FILE, checkpoint_folder
+from paft_api.layout import CHECKPOINT_MANIFEST_FILE
 from paft_trainer.keeping.saved_checkpoints import (
-    ADAPTER_FILE,
-    OPTIMIZER_FILE,
-    RNG_FILE,
     TRAINER_STATE_FILE,
     CheckpointFile,
     CheckpointManifest,
     SavedCheckpoint,
     list_checkpoints,
+    part_file,
     saved_checkpoint,
 )
 from paft_trainer.storage import ObjectMissing, ObjectStore
-from paft_trainer.training.adapter_state import AdapterState
+from paft_trainer.training.adapter_state import AdapterShare, AdapterState, joined
+from paft_trainer.training.checkpoints.parts import read_part
 from paft_trainer.verified_reads import read_verified
 
 
@@ -60,22 +55,26 @@ class Checkpoint:
     rng: dict[int, dict[str, torch.Tensor]]
 
 
-def save_checkpoint(
-    store: ObjectStore, attempt_folder: str, checkpoint: Checkpoint, *, eval_loss: float | None
+def encode_trainer_state(position: TrainerPosition, share: AdapterShare) -> bytes:
+    """The file beside the parts, as it is now: what is the same on every rank."""
+    state = asdict(position) | {"adam_step": share.adam_step, "shapes": share.shapes}
+    return json.dumps(state).encode()
+
+
+def complete_checkpoint(
+    store: ObjectStore,
+    folder: str,
+    *,
+    step: int,
+    state: bytes,
+    parts: Sequence[CheckpointFile],
+    eval_loss: float | None,
 ) -> SavedCheckpoint:
-    """Write a checkpoint; it counts only once its manifest, the last object, is there."""
-    folder = checkpoint_folder(attempt_folder, checkpoint.position.step)
-    files = _encode(checkpoint)
-    for name, content in files.items():
-        with store.open_writer(folder + name) as writer:
-            writer.write(content)
-    sha256_by_name = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    manifest = CheckpointManifest(
-        format_version=1,
-        step=checkpoint.position.step,
-        eval_loss=eval_loss,
-        files={name: CheckpointFile(size=len(files[name]), sha256=sha256) for name, sha256 in sha256_by_name.items()},
-    )
+    """Write what comes after the parts of all ranks: the trainer's state and, last, the manifest."""
+    store.put(folder + TRAINER_STATE_FILE, state)
+    files = {part_file(rank, len(parts)): part for rank, part in enumerate(parts)}
+    files[TRAINER_STATE_FILE] = CheckpointFile(size=len(state), sha256=hashlib.sha256(state).hexdigest())
+    manifest = CheckpointManifest(format_version=2, step=step, eval_loss=eval_loss, files=files)
     store.put(folder + CHECKPOINT_MANIFEST_FILE, manifest.to_json().encode())
     return saved_checkpoint(folder, manifest)
 
@@ -131,32 +130,14 @@ def _on_every_rank(condition: bool) -> bool:
     return all(conditions)
 
 
-def _encode(checkpoint: Checkpoint) -> dict[str, bytes]:
-    moments = {
-        f"{moment}/{name}": tensor
-        for moment, tensors in checkpoint.adapter.moments.items()
-        for name, tensor in tensors.items()
-    }
-    rng = {f"{rank}/{name}": state for rank, states in checkpoint.rng.items() for name, state in states.items()}
-    state = asdict(checkpoint.position) | {"adam_step": checkpoint.adapter.adam_step}
-    return {
-        ADAPTER_FILE: save_safetensors(checkpoint.adapter.weights),
-        OPTIMIZER_FILE: save_safetensors(moments),
-        RNG_FILE: save_safetensors(rng),
-        TRAINER_STATE_FILE: json.dumps(state).encode(),
-    }
-
-
 def _decode(files: Mapping[str, bytes]) -> Checkpoint:
     state = json.loads(files[TRAINER_STATE_FILE])
-    moments: dict[str, dict[str, torch.Tensor]] = {}
-    for key, tensor in load_safetensors(files[OPTIMIZER_FILE]).items():
-        moment, name = key.split("/", 1)
-        moments.setdefault(moment, {})[name] = tensor
-    rng: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in load_safetensors(files[RNG_FILE]).items():
-        rank, name = key.split("/", 1)
-        rng.setdefault(int(rank), {})[name] = tensor
-    adam_step = state.pop("adam_step")
-    adapter = AdapterState(weights=load_safetensors(files[ADAPTER_FILE]), moments=moments, adam_step=adam_step)
-    return Checkpoint(position=TrainerPosition(**state), adapter=adapter, rng=rng)
+    adam_step, listed = state.pop("adam_step"), state.pop("shapes")
+    shapes = {name: tuple(shape) for name, shape in listed.items()}
+    names = sorted(name for name in files if name != TRAINER_STATE_FILE)
+    parts = [read_part(files[name], shapes=shapes, adam_step=adam_step) for name in names]
+    return Checkpoint(
+        position=TrainerPosition(**state),
+        adapter=joined([share for share, _ in parts]),
+        rng={rank: random_state for rank, (_, random_state) in enumerate(parts)},
+    )
