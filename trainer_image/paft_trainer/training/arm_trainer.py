@@ -27,6 +27,7 @@ from paft_trainer.training.batching.steps import OptimizerStep, OptimizerSteps, 
 from paft_trainer.training.checkpoints.background_save import Snapshot
 from paft_trainer.training.checkpoints.checkpoint import TrainerPosition, encode_trainer_state
 from paft_trainer.training.checkpoints.saver import CheckpointSaver
+from paft_trainer.training.checkpoints.schedule_state import restore_schedule, schedule_state
 from paft_trainer.training.penalty import ConstantPenalty, Penalty
 from paft_trainer.training.random_state import capture_random_state, restore_random_state
 from paft_trainer.training.sampling import EpochSampler
@@ -79,15 +80,10 @@ class ArmTrainerMixin:
         self.adapter_access = self._open_adapter_access()
         if resumed is not None:
             self.adapter_access.write(resumed.adapter)
-            self._restore_scheduler(resumed.position.scheduler)
+            restore_schedule(self.lr_scheduler, self.optimizer, resumed.position.scheduler)
         self.penalty.begin(self)
         self.session.throughput.restart()
         return model, dataloader
-
-    def _restore_scheduler(self, state: dict[str, Any]) -> None:
-        self.lr_scheduler.load_state_dict(state)
-        for group, learning_rate in zip(self.optimizer.param_groups, state["_last_lr"], strict=True):
-            group["lr"] = learning_rate
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         assert self.session.resumed is not None
@@ -112,7 +108,7 @@ class ArmTrainerMixin:
         session = self.session
         position = TrainerPosition(
             step=self.state.global_step,
-            scheduler=self.lr_scheduler.state_dict(),
+            scheduler=schedule_state(self.lr_scheduler),
             history=session.history.to_document(),
             penalty=self.penalty.to_document(),
         )

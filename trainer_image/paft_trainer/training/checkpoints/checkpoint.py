@@ -36,7 +36,7 @@ class TrainerPosition:
     """Where training is.
 
     `step`: optimizer steps done; with the seed and globalBatchSize it is the position in the data. `scheduler`:
-    state of the learning-rate schedule. `history`: numbers the final report needs, such as the first loss. `penalty`:
+    see `schedule_state`. `history`: numbers the final report needs, such as the first loss. `penalty`:
     what steers the sparsity, see FactorPenalty.
     """
 
