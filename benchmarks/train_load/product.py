@@ -10,21 +10,22 @@ from paft_api.run_spec import RunSpec
 from paft_trainer.arm_launcher import prepare_base
 from paft_trainer.reporting import Reporter
 from paft_trainer.storage import open_store
-from paft_trainer.training import arm_trainer, preference_trainer
-from paft_trainer.training.rank import train_in_world
+from paft_trainer.training import arm_trainer, preference_trainer, rank
+from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.stop_signal import StopSignal
 
 
 def train_product(run_spec: RunSpec, recording: Recording, *, partitioned: bool, online: bool) -> None:
     """Train to the end. `online`: compute the reference in every step, as TRL does."""
     _count_passes(recording)
+    _note_save_stall(recording)
     if online:
         _compute_reference_in_steps()
     base = prepare_base(run_spec, open_store(run_spec.storage))
     # Each look at this clock is a minute later, so that every step is reported.
     minutes = iter(range(0, 10**9, 60))
     reporter = Reporter(run_spec.identity, _Steps(recording), clock=lambda: next(minutes))
-    train_in_world(run_spec, Path(base), reporter, StopSignal(), partitioned=partitioned)
+    rank.train_in_world(run_spec, Path(base), reporter, StopSignal(), partitioned=partitioned)
 
 
 class _Steps:
@@ -47,6 +48,17 @@ def _count_passes(recording: Recording) -> None:
         return counted(inputs)
 
     arm_trainer.token_count = count
+
+
+def _note_save_stall(recording: Recording) -> None:
+    trained = rank.train_arm
+
+    def train(session: ArmSession, *args: Any, **kwargs: Any) -> Any:
+        result = trained(session, *args, **kwargs)
+        recording.note_save_stall(session.save_stall.seconds / session.save_stall.saves)
+        return result
+
+    rank.train_arm = train
 
 
 def _compute_reference_in_steps() -> None:

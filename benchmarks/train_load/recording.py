@@ -16,6 +16,7 @@ class Recording:
         self._started, self._imported = started, imported
         self._steps: list[float] = []
         self._tokens = self._computed = 0
+        self._save_stall: float | None = None
 
     def note_step(self) -> None:
         """An optimizer step is done."""
@@ -26,6 +27,10 @@ class Recording:
         self._tokens += token_count(dict(inputs))
         self._computed += inputs["input_ids"].numel()
 
+    def note_save_stall(self, seconds: float) -> None:
+        """So long did training stand still for one checkpoint."""
+        self._save_stall = seconds
+
     @property
     def timeline(self) -> Timeline:
         """All of it."""
@@ -35,4 +40,5 @@ class Recording:
             steps=self._steps,
             tokens=self._tokens,
             computed_tokens=self._computed,
+            save_stall=self._save_stall,
         )

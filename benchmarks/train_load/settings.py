@@ -29,9 +29,10 @@ class TrainSetting:
     rounds: int
 
     def run_spec(self, stage: StageName, folder: Path, *, ranks: int) -> RunSpec:
-        """An attempt at an arm with artifacts of its own, saved and measured at its end only."""
+        """An attempt at an arm with artifacts of its own, saved half-way and at its end."""
         training: dict[str, Any] = {
             "maxSteps": self.steps,
+            "saveSteps": self.steps // 2,
             "globalBatchSize": ROWS_PER_STEP,
             "microBatchSize": ROWS_PER_PASS,
             "maxLength": self.max_length,

@@ -18,6 +18,8 @@ class Timeline(Model):
     """That the model was given, padding left out."""
     computed_tokens: int
     """The same with padding."""
+    save_stall: float | None = None
+    """Seconds for which a checkpoint made training stand still, in the mean of all; unset where none was saved."""
 
     @property
     def seconds_per_step(self) -> float:

@@ -14,7 +14,9 @@ SFT, PREFERENCE = StageName.SFT, StageName.PREFERENCE
 
 def timeline(*seconds: float, tokens: int = 99, computed: int = 100) -> Timeline:
     steps = [sum(seconds[: index + 1]) for index in range(len(seconds))]
-    return Timeline(started=0.0, imported=0.0, steps=steps, tokens=tokens, computed_tokens=computed)
+    return Timeline(
+        started=0.0, imported=0.0, steps=steps, tokens=tokens, computed_tokens=computed, save_stall=seconds[-1]
+    )
 
 
 def test_a_step_is_the_median_of_all_but_the_first() -> None:
@@ -38,6 +40,8 @@ def test_every_goal_is_a_ratio_of_one_run() -> None:
     assert told["sft, 2 ranks: step / TRL"] == (1.25, False)
     assert told["preference, 2 ranks: step / online"] == (0.8, False)
     assert told["preference, 1 ranks: padding"] == (pytest.approx(0.01), True)
+    # A step is as long as a stall here, and a checkpoint comes after 200 of them.
+    assert told["sft, 2 ranks: checkpoint stall"] == (pytest.approx(1 / 200), True)
     assert told["start: imports"] == (7.0, False)
     assert "sft, 2 ranks: step / bare loop" not in told
     assert "sft, 1 ranks: step / online" not in told

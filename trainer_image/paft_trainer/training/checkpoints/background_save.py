@@ -14,10 +14,8 @@ from paft_trainer.training.checkpoints.checkpoint import complete_checkpoint
 from paft_trainer.training.checkpoints.part_records import PartRecords
 from paft_trainer.training.checkpoints.parts import write_part
 
-LAST_SECONDS = 30.0
-"""For what is on its way when training fails: about as long as pods are given to end."""
 _PEERS_SECONDS = 5.0
-"""Of these, for parts of other ranks, which may be gone."""
+"""For parts of other ranks that may be gone, once this rank's own is there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,12 +75,12 @@ class BackgroundSave:
         """The same, on rank 0 until the checkpoint is complete: without end where another rank is gone."""
         self._whole.result()
 
-    def wait_a_last_time(self) -> None:
-        """For LAST_SECONDS at most, and whatever comes of it: training has failed, and other ranks may be gone."""
-        self._gives_up_at = time.monotonic() + LAST_SECONDS
-        wait([self._part], timeout=LAST_SECONDS)
-        self._gives_up_at = min(self._gives_up_at, time.monotonic() + _PEERS_SECONDS)
-        wait([self._whole], timeout=LAST_SECONDS)
+    def wait_a_last_time(self, seconds: float) -> None:
+        """For so long at most, and whatever comes of it: training has failed, and other ranks may be gone."""
+        end = time.monotonic() + seconds
+        wait([self._part], timeout=seconds)
+        self._gives_up_at = min(end, time.monotonic() + _PEERS_SECONDS)
+        wait([self._whole], timeout=max(0.0, end - time.monotonic()))
 
     def _upload(self, share: AdapterShare, random_state: dict[str, torch.Tensor]) -> None:
         name = part_file(self._records.rank, self._records.ranks)

@@ -21,6 +21,9 @@ from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.checkpoints.background_save import BackgroundSave, Snapshot
 from paft_trainer.training.checkpoints.part_records import open_part_records
 
+LAST_SECONDS = 30.0
+"""For a save that is on its way when training fails; less where the attempt is given less than twice that to stop."""
+
 
 class CheckpointSaver:
     """Every rank has one and calls it in the same order. A context around training: its end waits for the last save.
@@ -54,7 +57,9 @@ class CheckpointSaver:
         if error is None:
             self._finish()
         elif self._running is not None:
-            self._running.wait_a_last_time()
+            seconds = min(LAST_SECONDS, self._session.run_spec.stop_grace_seconds / 2)
+            with self._session.heartbeat.resting(seconds):
+                self._running.wait_a_last_time(seconds)
 
     def save(self, snapshot_of: Callable[[], Snapshot]) -> None:
         """Begin a save, after the one before is complete. Collective. Raises errors of the store."""
