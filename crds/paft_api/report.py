@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 from paft_api.causes import Cause
 from paft_api.model import ArmWarning, Digest, DnsLabel, FolderUri, Model
 from paft_api.run_spec import StageIdentity
+from paft_api.stage_time import AttemptTime, TimePart
 from paft_api.stages import StageName
 
 MAXIMUM_TEXT = 2048
@@ -31,6 +32,21 @@ class Activity(StrEnum):
     MERGING = "Merging"
     PUBLISHING = "Publishing"
     WAITING_FOR_STORAGE = "WaitingForStorage"
+
+    @property
+    def part(self) -> TimePart:
+        """What its seconds are counted as, where they are not done again."""
+        match self:
+            case Activity.CHECKING | Activity.INDEXING | Activity.TRAINING | Activity.MERGING:
+                return TimePart.TRAIN
+            case Activity.EVALUATING:
+                return TimePart.EVALUATE
+            case Activity.SAVING | Activity.PUBLISHING:
+                return TimePart.SAVE
+            case Activity.WAITING_FOR_STORAGE:
+                return TimePart.WAIT_FOR_STORAGE
+            case Activity.STARTING | Activity.LOADING | Activity.COMPUTING_REFERENCE:
+                return TimePart.LOAD
 
 
 class Sparsity(Model):
@@ -269,6 +285,8 @@ class StageReport(Model):
     """State of the attempt."""
     updated_at: datetime
     """When it was written."""
+    time: AttemptTime | None = None
+    """Where the attempt's seconds went until then. Unset by versions before 0.2."""
     progress: Progress = Progress()
     """Where it is."""
     prepare: PrepareResult | None = None

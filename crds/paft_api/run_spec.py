@@ -165,6 +165,8 @@ class RunSpec(Model):
     """From prepare; unset for prepare itself and for a merge of foreign adapters."""
     stage_digest: Digest | None = None
     """From prepare; unset for prepare itself."""
+    reached_step: Annotated[int, Field(ge=0)] = 0
+    """Highest step that an earlier attempt told of: up to it, steps are done again. Default: 0."""
     report_path: LocalPath
     """File that the stage's report is written to."""
     report_config_map: ReportConfigMap | None = None

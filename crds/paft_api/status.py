@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from paft_api.causes import Cause
 from paft_api.model import ArmWarning, Digest, FolderUri, Model
+from paft_api.stage_time import StageTime
 from paft_api.stages import StageName
 
 Message = Annotated[str, StringConstraints(max_length=4096)]
@@ -140,6 +141,15 @@ class StageStatus(Model):
 
     warnings: Annotated[tuple[ArmWarning, ...], Field(max_length=8)] = ()
     """What the newest attempt cannot do as the job asks for."""
+
+    goodput: Annotated[str, StringConstraints(max_length=8)] | None = None
+    """Share of time.train in all of `time`, such as 87%."""
+
+    time: StageTime | None = None
+    """Where the stage's seconds went, up to the newest report; unset for work found finished."""
+
+    ended_time: StageTime | None = None
+    """The same up to the end of the newest attempt that has ended: the running one's seconds are added to these."""
 
     started_at: datetime | None = None
     """Start of the newest attempt."""

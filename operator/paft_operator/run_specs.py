@@ -67,6 +67,7 @@ def run_spec(job: PaftJob, action: StartAttempt, placement: Placement) -> RunSpe
             "storage": spec.storage,
             "base_digest": action.base_digest,
             "stage_digest": action.stage_digest,
+            "reached_step": action.reached_step,
             "report_path": placement.report_path,
             "report_config_map": placement.report_config_map,
             "termination_path": placement.termination_path,

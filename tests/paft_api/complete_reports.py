@@ -62,11 +62,20 @@ PROGRESS = {
     "checkpointStep": 1,
     "resumedStep": 1,
 }
+TIME = {"load": 9.5, "compile": 1.0, "train": 80.0, "evaluate": 3.0, "save": 2.0, "redo": 4.0, "waitForStorage": 0.5}
+STAGE_TIME = {name: int(seconds) for name, seconds in TIME.items()} | {
+    "since": NOW,
+    "until": NOW,
+    "attempt": 1,
+    "queue": 7,
+    "image": 30,
+}
 FINDING = {"cause": "DataInvalid", "field": "spec.sft.data", "message": "bad", "remedy": "Mend it."}
 REPORT = {
     "identity": IDENTITY,
     "state": "Failed",
     "updatedAt": NOW,
+    "time": TIME,
     "progress": PROGRESS,
     "prepare": {"baseDigest": DIGEST, "sft": ARM, "preference": ARM},
     "adapter": METRICS | {"artifact": ADAPTER, "adopted": True},
@@ -107,6 +116,9 @@ STAGE_STATUS = {
     "cause": "HostOOM",
     "message": "m",
     "warnings": WARNINGS,
+    "goodput": "59%",
+    "time": STAGE_TIME,
+    "endedTime": STAGE_TIME,
     "startedAt": NOW,
     "finishedAt": NOW,
     "retryAt": NOW,
@@ -159,6 +171,7 @@ def run_spec_documents() -> dict[str, dict[str, Any]]:
             "storage": spec["storage"],
             "baseDigest": DIGEST,
             "stageDigest": DIGEST,
+            "reachedStep": 4,
             "stopGraceSeconds": 30,
             stage: block,
         }

@@ -39,6 +39,7 @@ class Attempt:
         node: int = 0,
         data: str = "chats.jsonl",
         evaluated: bool = False,
+        reached_step: int = 0,
         **training: Any,
     ) -> None:
         self.base = root / "base"
@@ -55,6 +56,7 @@ class Attempt:
             l1={"mode": "proximal", "lambda": 2e-3},
         )
         document = run_spec.to_document()
+        document["reachedStep"] = reached_step
         spec = document["sft"]["spec"]  # type: ignore[index]
         spec["lora"]["dropout"] = LORA_DROPOUT
         spec["data"]["eval"] = spec["data"]["train"] if evaluated else []

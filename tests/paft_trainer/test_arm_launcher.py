@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -62,9 +63,15 @@ def test_kills_and_stops_of_rank_and_launcher_cost_nothing_but_time(arm_root: Pa
     saved = second.newest_step
     kill_while_saving(third)
 
-    fourth = Attempt(arm_root, "broken", 4)
-    saved = max(saved, fourth.newest_step)
+    saved = max(saved, third.newest_step)
+    fourth = Attempt(arm_root, "broken", 4, reached_step=saved + 2)
+    began = datetime.now(UTC)
     assert fourth.start().end() == EXIT_SUCCEEDED
+    time, seconds = fourth.report.time, (fourth.report.updated_at - began).total_seconds()
+    assert time is not None
+    assert time.total == pytest.approx(seconds, abs=1)
+    assert min(time.load, time.train, time.evaluate, time.save, time.redo) > 0
+    assert time.wait_for_storage == time.compile == 0
     assert fourth.termination == TerminationMessage(exit_code=EXIT_SUCCEEDED)
     assert fourth.report.progress.resumed_step == saved
     adapter, expected = fourth.report.adapter, unbroken.report.adapter

@@ -89,7 +89,7 @@ def _train(run_spec: RunSpec, store: ObjectStore, reporter: Reporter, rendezvous
         return _last_report(run_spec).state is ReportState.SUCCEEDED
     finally:
         # From here on this process reports; what rank 0 knew last must not be lost by that.
-        reporter.take_over(_last_report(run_spec).progress)
+        reporter.take_over(_last_report(run_spec))
     return _last_report(run_spec).state is not ReportState.STOPPED
 
 

@@ -59,7 +59,9 @@ def _forwarded_reports(run_spec: RunSpec) -> AbstractContextManager[object]:
 
 
 def _attempt(run_spec: RunSpec) -> int:
-    reporter = Reporter(run_spec.identity, FileReportSink(Path(run_spec.report_path)))
+    reporter = Reporter(
+        run_spec.identity, FileReportSink(Path(run_spec.report_path)), reached_step=run_spec.reached_step
+    )
     try:
         with _stop_on_sigterm():
             stopped = not _run(run_spec, reporter)

@@ -46,7 +46,7 @@ class StorageWait:
             if self._since is None:
                 self._since = now
             if now - self._since >= PATIENCE_SECONDS:
-                self._reporter.wait_for(what)
+                self._reporter.wait_for(what, waited=now - self._since)
 
     def is_over(self) -> None:
         """No call waits any more."""

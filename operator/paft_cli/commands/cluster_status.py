@@ -6,7 +6,7 @@ from paft_api.status import StageState
 from paft_cli.cluster.paft_jobs import PaftJobs
 from paft_cli.commands.documents import print_document
 from paft_cli.display.stage_rows import status_rows
-from paft_cli.display.status_lines import condition_lines, headline, output_lines
+from paft_cli.display.status_lines import condition_lines, headline, output_lines, time_lines
 from paft_cli.job_document import JobDocument, JobEnd
 from paft_cli.tables import aligned
 from paft_cli.targets import ClusterTarget
@@ -34,6 +34,7 @@ def status_lines(job: JobDocument, *, command: Callable[..., str]) -> Iterator[s
         yield from (*condition_lines(job.status), _NOT_SEEN)
         return
     yield aligned(status_rows(job.status))
+    yield from time_lines(job.status)
     yield from condition_lines(job.status)
     yield from output_lines(job.status)
     yield from _next_steps(job, command)

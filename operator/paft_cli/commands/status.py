@@ -5,7 +5,7 @@ from pathlib import Path
 from paft_cli.commands.documents import print_document
 from paft_cli.commands.job_files import state_of
 from paft_cli.display.stage_rows import status_rows
-from paft_cli.display.status_lines import headline, output_lines
+from paft_cli.display.status_lines import headline, output_lines, time_lines
 from paft_cli.local.directories import JobDirectory
 from paft_cli.local.job_lock import is_held
 from paft_cli.local.local_job import is_terminal, known_file, read_document, read_status
@@ -36,7 +36,8 @@ def _text(directory: JobDirectory) -> str:
     status = read_status(directory)
     if status is None:
         return f"{directory.path.name}: nothing has happened yet"
-    lines = [headline(directory.path.name, status), aligned(status_rows(status)), *output_lines(status)]
+    lines = [headline(directory.path.name, status), aligned(status_rows(status)), *time_lines(status)]
+    lines += output_lines(status)
     if not is_held(directory) and not is_terminal(status, status.observed_generation):
         lines.append(f"No paft run is working on this job. To continue:\n  paft run {known_file(directory)}")
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 from paft_api.status import PaftJobStatus, StageState, StageStatus
 
-HEADINGS = ("STAGE", "STATE", "ATTEMPT", "STEP", "LOSS", "SPARSITY", "MARGIN", "TOKENS/S", "ETA", "NOTE")
+HEADINGS = ("STAGE", "STATE", "ATTEMPT", "STEP", "LOSS", "SPARSITY", "MARGIN", "TOKENS/S", "GOODPUT", "ETA", "NOTE")
 
 
 def stage_row(stage: StageStatus) -> tuple[str, ...]:
@@ -16,6 +16,7 @@ def stage_row(stage: StageStatus) -> tuple[str, ...]:
         stage.sparsity or "",
         stage.reward_margin or "",
         stage.tokens_per_second or "",
+        stage.goodput or "",
         stage.eta if stage.eta and stage.state is StageState.RUNNING else "",
         _note(stage),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from paft_api.conditions import OUTPUT_IN_USE, PROGRESSING
+from paft_api.durations import format_duration
 from paft_api.status import Condition, ConditionType, PaftJobStatus, StageState
 from paft_cli.tables import format_bytes
 
@@ -11,6 +12,14 @@ def headline(name: str, status: PaftJobStatus) -> str:
     """`name: phase`, and how long it takes."""
     eta = f", ETA {status.eta}" if status.eta else ""
     return f"{name}: {status.phase}{eta}"
+
+
+def time_lines(status: PaftJobStatus) -> Iterator[str]:
+    """Where the seconds of each stage went; parts without any are left out."""
+    for stage in status.stages:
+        if stage.time is not None and stage.time.total:
+            spent = {part.replace("_", " "): seconds for part, seconds in stage.time.parts.items() if seconds}
+            yield f"{stage.name} time: {', '.join(f'{part} {format_duration(spent[part])}' for part in spent)}"
 
 
 def output_lines(status: PaftJobStatus) -> Iterator[str]:

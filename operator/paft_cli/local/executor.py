@@ -14,6 +14,7 @@ from paft_cli.local.stop_signals import StopSignals
 from paft_operator.planner.actions import Action, Event, StartAttempt, StopAttempt
 from paft_operator.planner.observation import AttemptState, Observed
 from paft_operator.planner.plan import plan
+from paft_operator.reconciling.status_changes import Change, change_between
 
 FIRST_RETRY_SECONDS = 1.0
 """Pause before a second attempt here: a machine needs no time to make room for it."""
@@ -88,7 +89,7 @@ def execute(
         if stop_signals.impatient:
             host.kill_all()
         status = _in_our_words(planned.status) if stopping else planned.status
-        if _differs(status, job.status):
+        if change_between(job.status, status) is not Change.NONE:
             write_status(status)
         for event in planned.events:
             if event.reason not in _TOLD_OTHERWISE:
@@ -108,11 +109,6 @@ def _apply(job: PaftJob, actions: tuple[Action, ...], host: Host) -> None:
             host.start(job, action)
         elif isinstance(action, StopAttempt):
             host.stop(action)
-
-
-def _differs(status: PaftJobStatus, before: PaftJobStatus | None) -> bool:
-    """Whether there is something to write down: that time goes by is not."""
-    return before is None or status.model_copy(update={"active_seconds": before.active_seconds}) != before
 
 
 def _is_anything_running(observed: Observed) -> bool:

@@ -1,6 +1,6 @@
 """From the objects of a PaftJob to the attempts that the planner sees."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
@@ -95,7 +95,7 @@ def _with_job(
     elif found.state is JobState.FAILED and not found.is_deleting:
         state, failure = AttemptState.FAILED, failure_of_attempt(found, attempt.pods, report)
     generation, digest = _made_for(status, key, attempt.run_spec)
-    running_since = _running_since(attempt)
+    running_since = _of_all_pods(attempt, [pod.started_at for pod in attempt.pods])
     is_pending = state is AttemptState.RUNNING and running_since is None
     return AttemptObservation(
         stage=key.stage,
@@ -109,6 +109,7 @@ def _with_job(
         report=report,
         failure=failure,
         admitted_at=found.admitted_at,
+        scheduled_at=_of_all_pods(attempt, [pod.scheduled_at for pod in attempt.pods]),
         running_since=running_since,
         pending=_pending(found, attempt.pods, now) if is_pending else None,
     )
@@ -184,8 +185,9 @@ def _made_for(status: PaftJobStatus, key: AttemptKey, run_spec: RunSpecRecord | 
     return status.observed_generation, None if key.stage is StageName.PREPARE else entry.digest
 
 
-def _running_since(attempt: AttemptChildren) -> datetime | None:
+def _of_all_pods(attempt: AttemptChildren, instants: Iterable[datetime | None]) -> datetime | None:
+    """The last of these instants; None while not all pods have theirs."""
     if attempt.job is None:
         return None
-    started = [pod.started_at for pod in attempt.pods if pod.started_at is not None]
-    return max(started) if len(started) >= attempt.job.pods else None
+    known = [instant for instant in instants if instant is not None]
+    return max(known) if len(known) >= attempt.job.pods else None

@@ -153,6 +153,7 @@ def pod_record(manifest: dict[str, Any]) -> PodRecord | None:
         disruption_message=disruption.get("message", "") if disruption.get("status") == "True" else "",
         unschedulable_message=scheduled.get("message", "Unschedulable") if is_unschedulable else "",
         is_gated=scheduled.get("reason") == "SchedulingGated",
+        scheduled_at=_instant(scheduled.get("lastTransitionTime")) if scheduled.get("status") == "True" else None,
         unprepared_since=_instant(prepared.get("lastTransitionTime")) if prepared.get("status") == "False" else None,
     )
 

@@ -133,8 +133,8 @@ class JobSetRecord(ChildRecord):
 class PodRecord(ChildRecord):
     """A Pod and its container of the stage. Texts are empty and instants None where there is nothing to tell.
 
-    `unprepared_since`: since when its node has not given it its volumes and its network. `is_gone`: it is deleted, and
-    what it last said is remembered.
+    `scheduled_at`: when it got a place on a node. `unprepared_since`: since when its node has not given it its volumes
+    and its network. `is_gone`: it is deleted, and what it last said is remembered.
     """
 
     phase: str
@@ -153,6 +153,7 @@ class PodRecord(ChildRecord):
     disruption_message: str
     unschedulable_message: str
     is_gated: bool
+    scheduled_at: datetime | None = None
     unprepared_since: datetime | None = None
     is_gone: bool = False
 

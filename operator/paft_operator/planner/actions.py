@@ -12,13 +12,15 @@ from paft_api.status import PaftJobStatus
 class StartAttempt:
     """Start an attempt. Starting one that exists already is a no-op, so a repeated plan does no harm.
 
-    `sft_adapter` and `preference_adapter` are set for merge only.
+    `reached_step`: highest step that earlier attempts at an arm told of. `sft_adapter` and `preference_adapter` are set
+    for merge only.
     """
 
     stage: StageName
     attempt: int
     base_digest: str | None = None
     stage_digest: str | None = None
+    reached_step: int = 0
     sft_adapter: AdapterReference | None = None
     preference_adapter: AdapterReference | None = None
 

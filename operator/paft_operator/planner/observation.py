@@ -34,7 +34,8 @@ class AttemptObservation:
     `stage_digest`: what it was started for; None for prepare. `stopping`: it was asked to stop and still runs.
     `report`: the newest readable report with this attempt's identity. `failure`: set exactly in state FAILED,
     classified from exit code, termination message and report. `admitted_at`: since when it need not wait in a queue;
-    None while it does, and `queue_reason` may then say why. `running_since`: since when all its processes have been
+    None while it does, and `queue_reason` may then say why. `scheduled_at`: when the last of its pods got a place on a
+    node. `running_since`: since when all its processes have been
     running, or were before it ended; None before that, and `pending` then says why, where that is known. Instants are
     timezone-aware.
     """
@@ -51,6 +52,7 @@ class AttemptObservation:
     failure: Failure | None = None
     admitted_at: datetime | None = None
     queue_reason: QueueReason | None = None
+    scheduled_at: datetime | None = None
     running_since: datetime | None = None
     pending: Failure | None = None
 

@@ -20,6 +20,7 @@ from paft_operator.planner.planning import Planning
 from paft_operator.planner.preparation import plan_prepare
 from paft_operator.planner.retrying import take_retry
 from paft_operator.planner.stage_attempts import follow_running
+from paft_operator.planner.stage_times import account_for_time
 from paft_operator.planner.stopping import stop_everything, suspend
 
 FIRST_RETRY_SECONDS = 10.0
@@ -63,6 +64,7 @@ def plan(
         wait_for_output(planning)
         suspend(planning)
         _plan_stages(planning)
+    account_for_time(planning)
     status = conclude(planning)
     return Plan(
         status=status,

@@ -206,6 +206,7 @@ def _start(planning: Planning, stage: StageName, digest: str | None, *, number: 
             attempt=number,
             base_digest=planning.base.digest if planning.base is not None and stage is not StageName.PREPARE else None,
             stage_digest=digest,
+            reached_step=_reached_step(planning, stage, digest) if stage in ARMS else 0,
             sft_adapter=_adapter_reference(sft) if is_merge else None,
             preference_adapter=_adapter_reference(preference) if is_merge else None,
         )
@@ -220,6 +221,12 @@ def _start(planning: Planning, stage: StageName, digest: str | None, *, number: 
         eta=None,
         message="",
     )
+
+
+def _reached_step(planning: Planning, stage: StageName, digest: str | None) -> int:
+    """As far as reports told, which may be a few seconds behind."""
+    told = [one.report.progress.step for one in _attempts_for(planning, stage, digest) if one.report is not None]
+    return max(step or 0 for step in (planning.stages[stage].step, *told))
 
 
 def _adapter_reference(entry: StageStatus) -> AdapterReference:

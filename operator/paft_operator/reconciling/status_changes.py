@@ -14,17 +14,24 @@ class Change(Enum):
 
 
 def change_between(before: PaftJobStatus | None, after: PaftJobStatus) -> Change:
-    """The kind of difference. That time goes by is none."""
+    """The kind of difference. That time goes by, or is accounted for, is none."""
     if before is None:
         return Change.TRANSITION
-    if before.model_copy(update={"active_seconds": after.active_seconds}) == after:
+    if _without_times(before) == _without_times(after):
         return Change.NONE
     return Change.PROGRESS if _without_progress(before) == _without_progress(after) else Change.TRANSITION
 
 
+def _without_times(status: PaftJobStatus) -> PaftJobStatus:
+    none = dict.fromkeys(("time", "ended_time", "goodput"))
+    stages = tuple(stage.model_copy(update=none) for stage in status.stages)
+    return status.model_copy(update={"active_seconds": 0.0, "stages": stages})
+
+
 def _without_progress(status: PaftJobStatus) -> PaftJobStatus:
+    status = _without_times(status)
     stages = tuple(_stage_without_progress(stage) for stage in status.stages)
-    return status.model_copy(update={"active_seconds": 0.0, "eta": None, "started_at": None, "stages": stages})
+    return status.model_copy(update={"eta": None, "started_at": None, "stages": stages})
 
 
 def _stage_without_progress(stage: StageStatus) -> StageStatus:

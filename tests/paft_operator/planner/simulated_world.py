@@ -61,6 +61,7 @@ class World:
             arms_start_together=self.together,
         )
         result = plan(self.job, observed, self.now)
+        self._require_accounted_time(result.status)
         starts = [action for action in result.actions if isinstance(action, StartAttempt) and action.stage in ARMS]
         if self.together and starts:
             self._require_all_unfinished(result, starts)
@@ -169,6 +170,16 @@ class World:
             admitted_at=self.now,
             running_since=self.now,
         )
+
+    def _require_accounted_time(self, status: PaftJobStatus) -> None:
+        for stage in status.stages:
+            if stage.time is None:
+                assert stage.state is not StageState.RUNNING
+                continue
+            assert stage.time.total == round((stage.time.until - stage.time.since).total_seconds())
+            assert stage.time.until <= self.now
+            if stage.state is StageState.SUCCEEDED:
+                assert stage.time.until == stage.finished_at
 
     def _require_all_unfinished(self, result: Plan, starts: list[StartAttempt]) -> None:
         unfinished = [arm for arm in ARMS if result.status.stage(arm).state is not StageState.SUCCEEDED]

@@ -9,6 +9,7 @@ from paft_api.layout import candidate_folder
 from paft_api.report import Activity, FinishedArtifact, MergeCandidateResult, MergeResult
 from paft_api.run_spec import RunSpec
 from paft_api.spec.merge import MergeCandidate, MergeOptions
+from paft_trainer.compilations import numba_told
 from paft_trainer.keeping.marked_attempt import best_effort
 from paft_trainer.keeping.merge_attempts import clean_up_after, marked_merge_attempt
 from paft_trainer.merge.available_arithmetic import available_arithmetic
@@ -33,11 +34,16 @@ MOST_WARNINGS = 20
 
 def run(run_spec: RunSpec, reporter: "Reporter") -> MergeResult:
     """Merge and publish. Started again after an interruption it writes the same bytes. Raises StageError."""
+    with numba_told(reporter):
+        return _run(run_spec, reporter)
+
+
+def _run(run_spec: RunSpec, reporter: "Reporter") -> MergeResult:
     assert run_spec.merge is not None
     started = time.monotonic()
     keep_freed_memory()
     store = open_stage_store(run_spec, reporter)
-    reporter.update(activity=Activity.CHECKING)
+    reporter.update(activity=Activity.LOADING)
     begin_warm_up((run_spec.merge.spec, *run_spec.merge.spec.candidates), available_arithmetic())
     inputs = read_inputs(store, run_spec, run_spec.merge)
     task = MergeTask(store=store, run_spec=run_spec, merge=run_spec.merge, inputs=inputs, reporter=reporter)

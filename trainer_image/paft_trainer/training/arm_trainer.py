@@ -123,6 +123,13 @@ class ArmTrainerMixin:
 
     # Steps and reports -----------------------------------------------------------------------------------------------
 
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Evaluate, and tell so. Collective."""
+        self.session.reporter.update(activity=Activity.EVALUATING)
+        metrics: dict[str, float] = super().evaluate(*args, **kwargs)
+        self.session.reporter.update(activity=Activity.TRAINING)
+        return metrics
+
     def training_step(self, model: Any, step: OptimizerStep, num_items_in_batch: None = None) -> torch.Tensor:
         """All forward and backward passes of a step; counts tokens and refuses a loss that is not finite."""
         self.current_gradient_accumulation_steps = len(step.passes)
@@ -207,6 +214,12 @@ class _StepEnd(TrainerCallback):
     def __init__(self, trainer: ArmTrainerMixin) -> None:
         self._trainer = trainer
 
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """From here on seconds belong to steps."""
+        self._trainer.session.reporter.update(activity=Activity.TRAINING)
+
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
@@ -217,6 +230,7 @@ class _StepEnd(TrainerCallback):
         self._trainer.penalty.end_step(state.global_step)
         is_last = state.global_step >= session.total_steps
         if is_last or state.global_step % session.arm.training.eval_steps == 0:
+            session.reporter.update(activity=Activity.EVALUATING)
             self._trainer.measure_adapter()
             control.should_evaluate = self._trainer.eval_dataset is not None
         if self._trainer.saver.hear(heard) or is_last or stop:

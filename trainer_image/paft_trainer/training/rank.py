@@ -17,7 +17,9 @@ import transformers
 from deepspeed.constants import default_pg_timeout
 
 from paft_api.causes import CAUSE_FACTS, EXIT_SUCCEEDED
+from paft_api.report import StageReport
 from paft_api.run_spec import PreferenceRun, RunSpec, SftRun
+from paft_trainer.compilations import torch_told
 from paft_trainer.failure_records import write_failure_record
 from paft_trainer.failures import classify
 from paft_trainer.hang_watch import DUMP_SIGNAL, stacks_file
@@ -39,9 +41,15 @@ def run_rank(run_spec_json: str, base_folder: str) -> None:
     # One rank of each node tells its launcher how things stand.
     tells = os.environ.get("LOCAL_RANK", "0") == "0"
     _write_stacks_when_asked(Path(run_spec.scratch_directory), rank)
-    reporter = Reporter(run_spec.identity, FileReportSink(Path(run_spec.report_path)) if tells else None)
+    reporter = Reporter(
+        run_spec.identity,
+        FileReportSink(Path(run_spec.report_path)) if tells else None,
+        reached_step=run_spec.reached_step,
+    )
+    _take_over_from_launcher(reporter, Path(run_spec.report_path))
     try:
-        _train(run_spec, Path(base_folder), reporter, stop_signal)
+        with torch_told(reporter):
+            _train(run_spec, Path(base_folder), reporter, stop_signal)
     except Exception as error:  # noqa: BLE001 - every failure must end in a cause
         traceback.print_exc()
         failure = classify(error, rank=rank)
@@ -55,6 +63,12 @@ def run_rank(run_spec_json: str, base_folder: str) -> None:
     if stop_signal.end():
         # The elastic agent that sent the signal no longer reads results, for which its wrapper would wait here.
         os._exit(EXIT_SUCCEEDED)
+
+
+def _take_over_from_launcher(reporter: Reporter, path: Path) -> None:
+    """What it has told and spent; one process alone may have no launcher."""
+    if path.exists():
+        reporter.take_over(StageReport.model_validate_json(path.read_text(encoding="utf-8")))
 
 
 def _write_stacks_when_asked(scratch: Path, rank: int) -> None:
