@@ -40,6 +40,7 @@ def arm_run_spec(
     l1: dict[str, Any] | None = None,
     dpo: dict[str, Any] | None = None,
     stage_digest: str | None = None,
+    evaluation: Path | None = None,
 ) -> RunSpec:
     """One attempt at an arm; four rows per step, whatever the number of processes.
 
@@ -54,8 +55,12 @@ def arm_run_spec(
         "saveSteps": 1000,
         "evalSteps": 1000,
     } | (training or {})
+    form = "messages" if stage == "sft" else "preference"
     spec: dict[str, Any] = {
-        "data": {"train": [{"uri": uri_of(data), "format": "messages" if stage == "sft" else "preference"}]},
+        "data": {
+            "train": [{"uri": uri_of(data), "format": form}],
+            "eval": [{"uri": uri_of(evaluation), "format": form}] if evaluation is not None else [],
+        },
         "training": settings,
         "lora": {"r": 4},
         "resources": {"nodes": nodes, "gpusPerNode": 0, "processesPerNode": processes},

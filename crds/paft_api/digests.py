@@ -24,11 +24,13 @@ NOT_MATHEMATICS = {
     "gradient_checkpointing",
     "save_steps",
     "save_seconds",
-    "eval_steps",
     "keep",
     "hang_timeout",
 }
 """Fields of a training block that change how it is computed, but not what."""
+
+OF_EVALUATIONS = {"eval_steps", "early_stopping", "publish"}
+"""Those that change what is computed where evaluations decide, and nothing where they only tell."""
 
 
 def digest_of(document: Mapping[str, object] | Sequence[object]) -> str:
@@ -50,8 +52,10 @@ def data_digest(files: Sequence[tuple[DataSource, Sequence[tuple[str, str]]]]) -
     return digest_of([[source.format, [sha256 for _, sha256 in names]] for source, names in files])
 
 
-def sft_digest(spec: SftSpec, *, base_digest: str, chat_template: str | None, data: str) -> str:
-    """Stage digest of the supervised arm."""
+def sft_digest(
+    spec: SftSpec, *, base_digest: str, chat_template: str | None, data: str, evaluation: str | None = None
+) -> str:
+    """Stage digest of the supervised arm. `data`, `evaluation`: digests of rows, of the latter where they decide."""
     return digest_of(
         {
             "format": FORMAT_VERSION,
@@ -62,12 +66,15 @@ def sft_digest(spec: SftSpec, *, base_digest: str, chat_template: str | None, da
             "l1": spec.l1.resolved(),
             "lora": spec.lora.to_document(),
             "training": _mathematics(spec.training),
+            **_evaluations(spec.training, evaluation),
         }
     )
 
 
-def preference_digest(spec: PreferenceSpec, *, base_digest: str, chat_template: str | None, data: str) -> str:
-    """Stage digest of the alignment arm."""
+def preference_digest(
+    spec: PreferenceSpec, *, base_digest: str, chat_template: str | None, data: str, evaluation: str | None = None
+) -> str:
+    """Stage digest of the alignment arm. `data`, `evaluation`: digests of rows, of the latter where they decide."""
     return digest_of(
         {
             "format": FORMAT_VERSION,
@@ -79,6 +86,7 @@ def preference_digest(spec: PreferenceSpec, *, base_digest: str, chat_template: 
             "dpo": spec.dpo.to_document(),
             "lora": spec.lora.to_document(),
             "training": _mathematics(spec.training),
+            **_evaluations(spec.training, evaluation),
         }
     )
 
@@ -134,4 +142,20 @@ def merge_stage_digest(
 
 
 def _mathematics(training: TrainingSpec) -> dict[str, object]:
-    return training.model_dump(mode="json", by_alias=True, exclude=NOT_MATHEMATICS)
+    return training.model_dump(mode="json", by_alias=True, exclude=NOT_MATHEMATICS | OF_EVALUATIONS)
+
+
+def _evaluations(training: TrainingSpec, rows: str | None) -> dict[str, object]:
+    """What decides where training ends and which adapter is published; nothing where evaluations only tell."""
+    if not training.evaluations_decide:
+        return {}
+    assert rows is not None
+    stopping = training.early_stopping
+    return {
+        "evaluations": {
+            "rows": rows,
+            "steps": training.eval_steps,
+            "earlyStopping": stopping.to_document() if stopping is not None else None,
+            "publish": "best" if training.publishes_best else "last",
+        }
+    }

@@ -103,6 +103,10 @@ class Progress(Model):
     """SFT: λ·(‖A‖₁ + ‖B‖₁) at the last evaluation; with a target or whole rows as those penalties are."""
     eval_loss: float | None = None
     """Loss on the evaluation rows, without the penalty."""
+    best_step: Annotated[int, Field(ge=0)] | None = None
+    """Step of the evaluation with the lowest loss so far."""
+    best_eval_loss: float | None = None
+    """That loss."""
     sparsity: Sparsity | None = None
     """At the last evaluation."""
     warnings: Annotated[tuple[ArmWarning, ...], Field(max_length=8)] = ()
@@ -179,13 +183,19 @@ class AdapterMetrics(Model):
     """What is known of a trained adapter besides its files; kept in its manifest."""
 
     steps: Annotated[int, Field(ge=1)]
-    """Optimizer steps behind it."""
+    """Optimizer steps behind it; with training.publish best not all that were done."""
+    best_step: Annotated[int, Field(ge=1)] | None = None
+    """Step of the evaluation with the lowest loss, whichever adapter is published."""
+    best_eval_loss: float | None = None
+    """That loss."""
+    ended_step: Annotated[int, Field(ge=1)] | None = None
+    """Step after which training.earlyStopping ended training; unset where it did not."""
     first_loss: float | None = None
     """Loss of the first step."""
     last_loss: float | None = None
     """Loss of the last step."""
     eval_loss: float | None = None
-    """Loss on the evaluation rows at the end."""
+    """Loss of this adapter on the evaluation rows."""
     first_reward_margin: float | None = None
     """Preference: margin of the first step."""
     last_reward_margin: float | None = None

@@ -72,6 +72,8 @@ spec:
       saveSteps: 100
       saveSeconds: 1800
       evalSteps: 100
+      earlyStopping: {patience: 3, minDelta: 0.01}
+      publish: best
       hangTimeout: 900
       keep: {last: 3, best: 2}
       deepspeed: {steps_per_print: 10}

@@ -62,6 +62,23 @@ CASES: dict[str, tuple[str, Changes]] = {
         "arm.ArmSpec._global_batch_divides",
         {"sft.training.globalBatchSize": 1, "sft.resources": {"gpusPerNode": 0}},
     ),
+    "early stopping without evaluations": (
+        "arm.ArmSpec._early_stopping_has_rows",
+        {"sft.data.eval": ABSENT, "sft.training.publish": "last"},
+    ),
+    "early stopping by defaults": (
+        "arm.ArmSpec._early_stopping_has_rows",
+        {"preference.data.eval": [], "preference.training": {"earlyStopping": {}, "globalBatchSize": 128}},
+    ),
+    "a best adapter without evaluations": (
+        "arm.ArmSpec._best_has_rows",
+        {"sft.data.eval": [], "sft.training.earlyStopping": ABSENT},
+    ),
+    "a best checkpoint that is let go": ("training.TrainingSpec._best_is_kept", {"sft.training.keep.best": 0}),
+    "a best checkpoint by default that is let go": (
+        "training.TrainingSpec._best_is_kept",
+        {"preference.training.publish": ABSENT, "preference.training.keep.best": 0},
+    ),
     "a strength and a target": ("sft.L1Spec._lambda_or_target", {"sft.l1.targetSparsity": 0.9}),
     "no strength in the loss": (
         "sft.L1Spec._subgradient_needs_lambda",
@@ -337,7 +354,9 @@ def test_every_validator_has_a_case_or_a_reason() -> None:
         | {"merge.output.form": "Adapter", "merge.candidates": []},
         {"merge.output.form": ABSENT},
         {"merge.weights": [{}] * 32, "merge.candidates": [{"name": f"c-{n}"} for n in range(16)]},
-        {"preference.dpo": ABSENT, "sft.l1": ABSENT, "sft.data.eval": ABSENT, "sft.lora": ABSENT},
+        {"preference.dpo": ABSENT, "sft.l1": ABSENT, "sft.data.eval": ABSENT, "sft.lora": ABSENT}
+        | {"sft.training.earlyStopping": ABSENT, "sft.training.publish": ABSENT},
+        {"sft.training.publish": "last", "sft.training.keep.best": 0},
         {"sft.training": ABSENT, "sft.resources": ABSENT},
         {"sft.training": {"globalBatchSize": 12}, "sft.resources": {"gpusPerNode": 6}},
         {"sft.training": {"globalBatchSize": 5}, "sft.resources": {"gpusPerNode": 0, "processesPerNode": 5}},

@@ -23,6 +23,9 @@ ADDRESSES: dict[str, set[str]] = {
     "sft.data.train[0].uri": {"sft"},
     "preference.data.train[0].uri": {"preference"},
     "merge.output.uri": {"merge"},
+    "sft.data.eval[0].uri": {"sft"},
+    "sft.data.eval[0].format": {"sft"},
+    "preference.data.eval[0].uri": {"preference"},
 }
 """No part of a digest, which knows data by content; but where the content is, and what was written there.
 
@@ -96,9 +99,23 @@ def test_the_rest_can_change_at_any_time(kubernetes: KubernetesClient, started: 
 
 
 def test_every_frozen_field_of_the_rules_is_one_of_the_tables() -> None:
-    named = {_without_indices(path) for path in FROZEN} | {"preference.method", "preference.data.train[].format"}
+    named = {_without_indices(path) for path in FROZEN} | {"preference.method"}
+    named |= {f"preference.data.{rows}[].format" for rows in ("train", "eval")}
 
     assert {path for path, _ in frozen_fields()} == named
+
+
+def test_evaluations_that_decide_nothing_can_change(kubernetes: KubernetesClient, started: Started) -> None:
+    job = started("sft", document=changed_job({"sft.training.earlyStopping": ABSENT, "sft.training.publish": ABSENT}))
+
+    for changes in (
+        {"sft.training.evalSteps": 50, "sft.data.eval": ABSENT},
+        {"sft.data.eval[0].uri": "s3://elsewhere/rows.jsonl", "sft.training.publish": "last"},
+    ):
+        assert _update(kubernetes, job, changes) == []
+    assert _update(kubernetes, job, {"sft.training.publish": "best"}) == [_frozen("sft.training.publish", "sft")]
+    (told,) = _update(kubernetes, job, {"sft.training.earlyStopping": {}})
+    assert "earlyStopping" in str(told)
 
 
 @pytest.mark.parametrize(

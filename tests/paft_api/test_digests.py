@@ -41,6 +41,10 @@ _ARM_MATHEMATICS: dict[str, object] = {
     "training.maxGradNorm": 1.0,
     "training.precision": "fp32",
     "training.seed": 2,
+    "training.evalSteps": 50,
+    "training.earlyStopping.patience": 4,
+    "training.earlyStopping.minDelta": 0.0,
+    "training.publish": "last",
     "training.deepspeed": {"steps_per_print": 20},
 }
 _WEIGHTS: dict[str, object] = {
@@ -120,10 +124,9 @@ _ARM_REST: dict[str, object] = {
     "training.gradientCheckpointing": True,
     "training.saveSteps": 50,
     "training.saveSeconds": 600,
-    "training.evalSteps": 50,
     "training.hangTimeout": 60,
     "training.keep.last": 1,
-    "training.keep.best": 0,
+    "training.keep.best": 1,
     "resources.nodes": 1,
     "resources.gpusPerNode": 8,
     "resources.gpuResourceName": "nvidia.com/gpu",
@@ -245,6 +248,29 @@ def test_the_penalty_s_strength_does_not_matter_where_there_is_none() -> None:
     assert _digests(weak) == _digests(strong)
 
 
+def test_evaluations_that_decide_nothing_are_no_part_of_the_identity() -> None:
+    spec = PaftJobSpec.model_validate_json(json.dumps(_minimal_document()))
+    changed = _minimal_document()
+    changed["sft"]["training"] = {"evalSteps": 7, "publish": "last", "keep": {"best": 0}}
+    other = PaftJobSpec.model_validate_json(json.dumps(changed))
+
+    digests = {
+        sft_digest(block, base_digest=BASE, chat_template=None, data="aa", evaluation=rows)
+        for block in (spec.sft, other.sft)
+        for rows in (None, "bb", "cc")
+    }
+    assert len(digests) == 1
+
+
+def test_early_stopping_publishes_the_best_unless_told_otherwise() -> None:
+    def digest(**training: object) -> str:
+        document = _minimal_document()
+        document["sft"]["training"] = {"earlyStopping": {}} | training
+        return _digests(document)["sft"]
+
+    assert digest() == digest(publish="best") == digest(earlyStopping={"patience": 1}) != digest(publish="last")
+
+
 @pytest.mark.parametrize(
     ("l1", "resolved"),
     [
@@ -287,9 +313,10 @@ def test_the_default_penalty_has_one_digest_however_it_is_written(written: dict[
 def test_every_input_digest_matters() -> None:
     job = complete_job()
     arms = [
-        sft_digest(job.spec.sft, base_digest=base, chat_template=None, data=data)
+        sft_digest(job.spec.sft, base_digest=base, chat_template=None, data=data, evaluation=evaluation)
         for base in ("a", "b")
         for data in ("c", "d")
+        for evaluation in ("e", "f")
     ]
     inputs = [
         {"base_digest": base, "sft_adapter": sft, "preference_adapter": preference}
@@ -394,7 +421,7 @@ def _digests(document: dict[str, Any]) -> dict[str, str]:
     for arm, digest in (("sft", sft_digest), ("preference", preference_digest)):
         block = getattr(spec, arm)
         data = data_digest([(source, [("rows.jsonl", "aa")]) for source in block.data.train])
-        digests[arm] = digest(block, base_digest=BASE, chat_template=template, data=data)
+        digests[arm] = digest(block, base_digest=BASE, chat_template=template, data=data, evaluation="bb")
     merge = merge_stage_digest(spec.merge, base_digest=BASE, chat_template=template, **ADAPTERS)
     return digests | {"merge": merge}
 

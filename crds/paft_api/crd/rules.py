@@ -13,6 +13,7 @@ from paft_api.labels import RESERVED_KEYS, RESERVED_PREFIXES
 from paft_api.model import MAXIMUM_URI_LENGTH, Unavailable
 from paft_api.spec import DataFormat, DpoSpec, L1Spec, SchedulingSpec, SftSpec
 from paft_api.spec.trainer import Toleration
+from paft_api.spec.training import SftTrainingSpec
 from paft_api.stage_pods import RENDEZVOUS_VARIABLES
 
 
@@ -102,6 +103,12 @@ _ADMISSION = resolved(SchedulingSpec, "admission")
 _BACKEND = resolved(SchedulingSpec, "backend")
 _OPERATOR = resolved(Toleration, "operator")
 
+_EVAL_SOURCES = resolved(SftSpec, "data.eval")
+_STOPS_EARLY = "has(self.training) && has(self.training.earlyStopping)"
+_PUBLISH = resolved(SftSpec, "training.publish", default='""')
+_PUBLISHES_BEST = '(has(self.publish) ? self.publish == "best" : has(self.earlyStopping))'
+_KEPT_BEST = resolved(SftTrainingSpec, "keep.best")
+
 RULES: Mapping[str, list[Rule]] = {
     "model.end_with_slash": [
         Rule(
@@ -110,6 +117,27 @@ RULES: Mapping[str, list[Rule]] = {
         )
     ],
     "arm.ArmSpec._global_batch_divides": [_global_batch_divides()],
+    "arm.ArmSpec._early_stopping_has_rows": [
+        Rule(
+            rule=f"!({_STOPS_EARLY}) || size({_EVAL_SOURCES}) > 0",
+            message="needs evaluation rows; add data.eval, or remove earlyStopping",
+            field_path=".training.earlyStopping",
+        )
+    ],
+    "arm.ArmSpec._best_has_rows": [
+        Rule(
+            rule=f'{_PUBLISH} != "best" || size({_EVAL_SOURCES}) > 0',
+            message="best needs evaluation rows; add data.eval, or publish last",
+            field_path=".training.publish",
+        )
+    ],
+    "training.TrainingSpec._best_is_kept": [
+        Rule(
+            rule=f"!{_PUBLISHES_BEST} || {_KEPT_BEST} != 0",
+            message="0 would let the checkpoint of the best evaluation go; use at least 1, or publish last",
+            field_path=".keep.best",
+        )
+    ],
     "sft.SftSpec._formats_fit": _formats_fit(DataFormat.MESSAGES, DataFormat.PROMPT_COMPLETION),
     "sft.L1Spec._lambda_or_target": [
         Rule(

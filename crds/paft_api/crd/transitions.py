@@ -28,12 +28,13 @@ _DEPENDENTS: dict[str, tuple[StageName, ...]] = {
 _ACCESS = tuple(str(field.alias) for field in SourceAccess.model_fields.values())
 _FREE_OF_STAGES = (
     "resources",
-    "data.eval[]",
-    *(f"data.train[].{name}" for name in _ACCESS),
+    *(f"data.{rows}[].{name}" for rows in ("train", "eval") for name in _ACCESS),
     *(f"training.{TrainingSpec.model_fields[name].alias}" for name in sorted(NOT_MATHEMATICS)),
 )
 _FREE: dict[str, tuple[str, ...]] = {"base": ("cache", *_ACCESS)} | dict.fromkeys(_WITH_RESULTS, _FREE_OF_STAGES)
 """Below a block: where and how, but not what."""
+_ONLY_WHERE_EVALUATIONS_DECIDE = ("data.eval[].uri", "data.eval[].format", "training.evalSteps")
+"""Below an arm: without early stopping and with the last adapter published they change nothing."""
 _FROZEN_OF_STORAGE = "artifactsUri"
 _REMEDY = "create another PaftJob for it, which finds finished work that it shares"
 
@@ -92,6 +93,24 @@ def _has_started(stages: tuple[StageName, ...]) -> str:
 def _unchanged(path: str) -> str:
     field = field_at(PaftJobSpec, tuple(path.replace("[]", "").split(".")))
     assert field is not None, f"{path} is no field"
+    block, _, below = path.partition(".")
+    if below == "training.publish":
+        return f"{_published(f'self.spec.{block}')} == {_published(f'oldSelf.spec.{block}')}"
     if any(isinstance(mark, AfterValidator) and mark.func is end_with_slash for mark in field.metadata):
         return f"{folder(f'self.spec.{path}')} == {folder(f'oldSelf.spec.{path}')}"
-    return unchanged(PaftJobSpec, path, before="oldSelf.spec", after="self.spec")
+    is_same = unchanged(PaftJobSpec, path, before="oldSelf.spec", after="self.spec")
+    if block in ARMS and below in _ONLY_WHERE_EVALUATIONS_DECIDE:
+        return f"!{_evaluations_decide(f'oldSelf.spec.{block}')} || {is_same}"
+    return is_same
+
+
+def _published(arm: str) -> str:
+    """training.publish of an arm, with its default worked out."""
+    training = f"{arm}.training"
+    default = f'has({training}.earlyStopping) ? "best" : "last"'
+    return f'(!has({training}) ? "last" : has({training}.publish) ? {training}.publish : {default})'
+
+
+def _evaluations_decide(arm: str) -> str:
+    training = f"{arm}.training"
+    return f'(has({training}) && (has({training}.earlyStopping) || {_published(arm)} == "best"))'

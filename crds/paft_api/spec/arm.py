@@ -37,6 +37,18 @@ class ArmSpec(Model):
             )
         return self
 
+    @model_validator(mode="after")
+    def _early_stopping_has_rows(self) -> Self:
+        if self.training.early_stopping is not None and not self.data.eval:
+            raise ValueError("training.earlyStopping needs evaluation rows; add data.eval, or remove earlyStopping")
+        return self
+
+    @model_validator(mode="after")
+    def _best_has_rows(self) -> Self:
+        if self.training.publish == "best" and not self.data.eval:
+            raise ValueError("training.publish best needs evaluation rows; add data.eval, or publish last")
+        return self
+
 
 def require_formats(data: DataSpec, allowed: tuple[DataFormat, ...]) -> None:
     """Raises ValueError for the first source whose format the arm cannot train on."""

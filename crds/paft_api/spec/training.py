@@ -1,8 +1,8 @@
 """spec.*.training: how an arm is trained, in TRL's terms."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from paft_api.model import Model
 from paft_api.spec.free_form import FreeForm
@@ -16,6 +16,16 @@ class KeepSpec(Model):
 
     best: Annotated[int, Field(ge=0, le=100)] = 1
     """Number of checkpoints with the lowest evaluation loss, besides the newest. Default: 1."""
+
+
+class EarlyStoppingSpec(Model):
+    """When training ends before its last step: where the loss on the evaluation rows does not fall any more."""
+
+    patience: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Evaluations in a row without a lower loss, after which training ends. Default: 1."""
+
+    min_delta: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    """By more than how much a loss has to be below the last one that counted, to count as lower. Default: 0.0."""
 
 
 class TrainingSpec(Model):
@@ -74,6 +84,13 @@ class TrainingSpec(Model):
     eval_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 200
     """Optimizer steps between evaluations. Default: 200."""
 
+    early_stopping: EarlyStoppingSpec | None = None
+    """End training where evaluations do not get better; needs data.eval. Default: train all steps."""
+
+    publish: Literal["last", "best"] | None = None
+    """Which adapter is the arm's: that of the last step, or that of the evaluation with the lowest loss, which needs
+    data.eval. Default: best with earlyStopping, else last."""
+
     hang_timeout: Annotated[int, Field(ge=5, le=86400)] = 300
     """Seconds without any forward or backward pass after which the arm counts as hung and is started again; more where
     ten times the longest of its last passes is more. Default: 300."""
@@ -84,6 +101,24 @@ class TrainingSpec(Model):
     deepspeed: FreeForm = {}
     """DeepSpeed settings that override ours, as in DeepSpeed's configuration file; at most 16384 characters of JSON.
     Default: none."""
+
+    @model_validator(mode="after")
+    def _best_is_kept(self) -> Self:
+        if self.publishes_best and self.keep.best == 0:
+            raise ValueError(
+                "keep.best 0 would let the checkpoint of the best evaluation go; use at least 1, or publish last"
+            )
+        return self
+
+    @property
+    def publishes_best(self) -> bool:
+        """Whether the adapter of the best evaluation is published, and not that of the last step."""
+        return self.publish == "best" or (self.publish is None and self.early_stopping is not None)
+
+    @property
+    def evaluations_decide(self) -> bool:
+        """Whether the adapter depends on evaluations, and thus on their rows and steps."""
+        return self.early_stopping is not None or self.publishes_best
 
 
 class SftTrainingSpec(TrainingSpec):

@@ -287,3 +287,19 @@ def test_a_store_that_does_not_answer_ends_the_stage_and_can_be_tried_again(
         run_prepare(prepare_run_spec(root, storage))
     assert caught.value.cause is Cause.STORAGE_UNAVAILABLE
     assert [finding.field for finding in caught.value.findings] == ["spec.storage.artifactsUri"]
+
+
+def test_early_stopping_that_could_never_act(root: Path) -> None:
+    data = {"train": [{"uri": f"file://{root}/chats.jsonl", "format": "messages"}]}
+    changes = {
+        "sft__data": data | {"eval": data["train"]},
+        "sft__training": TRAINING | {"earlyStopping": {}, "evalSteps": 12},
+    }
+    assert findings_of(prepare_run_spec(root, local(root), **changes)) == [
+        (
+            Cause.CONFIG_INVALID,
+            "spec.sft.training.evalSteps",
+            "evalSteps 12 leaves no evaluation before the last of 12 steps, so that earlyStopping could never end "
+            "training",
+        )
+    ]

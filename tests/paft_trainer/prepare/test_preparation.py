@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.paft_trainer.prepare.jobs import findings_of, prepare_run_spec, run_prepare
+from tests.paft_trainer.prepare.jobs import TRAINING, findings_of, prepare_run_spec, run_prepare
 from tests.run_specs import write_sums
 from tests.tiny_models import build_adapter, build_checkpoint
 
@@ -59,6 +59,25 @@ def claim_adapter(root: Path, storage: StorageSpec, stage: StageName, stage_dige
     claim = make_claim(own, manifest_bytes)
     store.put(stage_folder(storage.artifacts_uri, stage, stage_digest) + CLAIM_FILE, json.dumps(claim).encode())
     return adapter.digest
+
+
+def test_rows_that_decide_are_a_part_of_what_the_adapter_depends_on(root: Path, local_storage: StorageSpec) -> None:
+    first, second = root / "first.jsonl", root / "second.jsonl"
+    lines = (root / "chats.jsonl").read_text().splitlines(keepends=True)
+    first.write_text("".join(lines[:4]))
+    second.write_text("".join(lines[4:8]))
+
+    def digest(rows: Path, **training: Any) -> str:
+        data = {
+            name: [{"uri": uri_of(path), "format": "messages"}]
+            for name, path in (("train", root / "chats.jsonl"), ("eval", rows))
+        }
+        changes = {"sft__data": data, "sft__training": TRAINING | training}
+        return run_prepare(prepare_run_spec(root, local_storage.to_document(), **changes)).sft.stage_digest
+
+    assert digest(first) == digest(second)
+    stopping = {"earlyStopping": {}, "evalSteps": 4}
+    assert len({digest(first), digest(first, **stopping), digest(second, **stopping)}) == 3
 
 
 def test_digests_rows_and_steps_are_told_and_nothing_is_left_in_the_output(root: Path, storage: StorageSpec) -> None:

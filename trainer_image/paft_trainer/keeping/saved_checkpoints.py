@@ -106,7 +106,8 @@ def newest_first(saved: Iterable[SavedCheckpoint]) -> list[SavedCheckpoint]:
 
 
 def superseded(saved: Iterable[SavedCheckpoint], *, last: int, best: int) -> list[SavedCheckpoint]:
-    """Checkpoints that training.keep lets go: all but the `last` newest and the `best` of lowest evaluation loss."""
+    """Checkpoints that training.keep lets go: all but the `last` newest and the `best` of lowest evaluation loss, where
+    they are equal the earliest."""
     ordered = newest_first(saved)
     evaluated = sorted((entry for entry in ordered if entry.eval_loss is not None), key=_by_eval_loss)
     kept = {entry.folder for entry in [*ordered[:last], *evaluated[:best]]}
@@ -120,6 +121,6 @@ def delete_checkpoint(store: ObjectStore, saved: SavedCheckpoint) -> None:
         store.delete(saved.folder + name)
 
 
-def _by_eval_loss(saved: SavedCheckpoint) -> float:
+def _by_eval_loss(saved: SavedCheckpoint) -> tuple[float, int]:
     assert saved.eval_loss is not None
-    return saved.eval_loss
+    return saved.eval_loss, saved.step

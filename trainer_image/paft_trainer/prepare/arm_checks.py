@@ -1,6 +1,7 @@
 """One arm: its data, how they render, its adapter's targets and its batch."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -8,9 +9,11 @@ from paft_api.digests import preference_digest, sft_digest
 from paft_api.run_spec import RunSpec
 from paft_api.spec.arm import ArmSpec
 from paft_api.spec.data import DataSource
+from paft_api.spec.training import TrainingSpec
 from paft_api.stages import StageName
 from paft_trainer.data.encoding import encode_rows, is_usable
 from paft_trainer.data.rows import Row, read_source
+from paft_trainer.data.schedule import total_steps
 from paft_trainer.errors import ConfigInvalid, DataInvalid
 from paft_trainer.prepare.base_model_checks import BaseForChecks, check_lora_targets
 from paft_trainer.prepare.findings import Findings
@@ -40,16 +43,25 @@ def check_arm(
     if train is not None:
         with findings.of(f"{field}.training.globalBatchSize"):
             _check_batch(arm, train)
+        with findings.of(f"{field}.training.evalSteps"):
+            _check_early_stopping(arm.training, train)
     return train
 
 
-def stage_digest(run_spec: RunSpec, stage: StageName, *, base_digest: str, data: str) -> str:
-    """The digest of this arm's work."""
+def stage_digest(
+    run_spec: RunSpec, stage: StageName, *, base_digest: str, data: str, evaluation: str | None = None
+) -> str:
+    """The digest of this arm's work. `data`, `evaluation`: of its rows."""
     assert run_spec.prepare is not None
-    template = run_spec.base.chat_template
+    facts: dict[str, Any] = {
+        "base_digest": base_digest,
+        "chat_template": run_spec.base.chat_template,
+        "data": data,
+        "evaluation": evaluation,
+    }
     if stage is StageName.SFT:
-        return sft_digest(run_spec.prepare.sft, base_digest=base_digest, chat_template=template, data=data)
-    return preference_digest(run_spec.prepare.preference, base_digest=base_digest, chat_template=template, data=data)
+        return sft_digest(run_spec.prepare.sft, **facts)
+    return preference_digest(run_spec.prepare.preference, **facts)
 
 
 def _check_sources(
@@ -91,6 +103,16 @@ def _check_rendering(
         raise DataInvalid(
             f"{source.uri}: none of the first {len(rows)} rows has a token to learn within maxLength {max_length}",
             remedy="Raise training.maxLength, or shorten the prompts.",
+        )
+
+
+def _check_early_stopping(training: TrainingSpec, rows: int) -> None:
+    steps = total_steps(training, rows)
+    if training.early_stopping is not None and training.eval_steps >= steps:
+        raise ConfigInvalid(
+            f"evalSteps {training.eval_steps} leaves no evaluation before the last of {steps} steps, so that "
+            "earlyStopping could never end training",
+            remedy=f"Use fewer than {steps}, or remove training.earlyStopping.",
         )
 
 

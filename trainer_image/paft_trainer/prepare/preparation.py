@@ -139,7 +139,13 @@ def _prepare_arm(
     artifacts_uri = run_spec.storage.artifacts_uri
     with findings.of(f"spec.{stage}.data.train"):
         data = digest_sources(store, arm.data.train, artifacts_uri)
-        digest = stage_digest(run_spec, stage, base_digest=index.digest, data=data)
+        evaluation: str | None = None
+        if arm.training.evaluations_decide:
+            with findings.of(f"spec.{stage}.data.eval"):
+                evaluation = digest_sources(store, arm.data.eval, artifacts_uri)
+            if evaluation is None:
+                return None
+        digest = stage_digest(run_spec, stage, base_digest=index.digest, data=data, evaluation=evaluation)
         finished: FinishedArtifact | None = None
         with findings.of("spec.storage.artifactsUri"):
             published = find_published_adapter(store, stage_folder(artifacts_uri, stage, digest))

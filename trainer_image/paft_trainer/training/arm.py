@@ -13,6 +13,7 @@ from paft_trainer.training.adapter_publication import encode_adapter, publish_ad
 from paft_trainer.training.arm_session import ArmSession, TrainingHistory
 from paft_trainer.training.arm_trainer import ArmTrainerMixin
 from paft_trainer.training.checkpoints.checkpoint import load_newest_checkpoint
+from paft_trainer.training.evaluations import best_weights, require_evaluation_rows
 from paft_trainer.training.preference import build_preference_trainer
 from paft_trainer.training.preference_trainer import StoppedBeforeTraining
 from paft_trainer.training.sft import build_sft_trainer
@@ -27,15 +28,18 @@ def train_arm(session: ArmSession, base_folder: Path, *, partitioned: bool) -> A
     session.reporter.update(activity=Activity.LOADING)
     _resume(session)
     trainer = _build(session, base_folder, partitioned=partitioned)
+    require_evaluation_rows(session, len(trainer.eval_dataset or ()))
     session.reporter.update(warnings=trainer.penalty.warnings)
     weights = _train(session, trainer)
     session.heartbeat.end()
     if session.stopped or weights is None:
         return None
+    session.reporter.update(activity=Activity.PUBLISHING)
+    weights, step = _published(session, trainer, weights)
     warnings = _warnings(session, trainer)
-    session.reporter.update(activity=Activity.PUBLISHING, warnings=warnings)
+    session.reporter.update(warnings=warnings)
     files = encode_adapter(trainer.model, weights, base_uri=session.run_spec.base.uri)
-    return publish_adapter(session, files, _metrics(session, warnings))
+    return publish_adapter(session, files, _metrics(session, warnings, step))
 
 
 def _resume(session: ArmSession) -> None:
@@ -43,8 +47,14 @@ def _resume(session: ArmSession) -> None:
     if newest is None:
         return
     saved, session.resumed = newest
-    session.history = TrainingHistory(**session.resumed.position.history)
-    session.reporter.update(step=saved.step, resumed_step=saved.step, checkpoint_step=saved.step)
+    session.history = TrainingHistory.from_document(session.resumed.position.history)
+    session.reporter.update(
+        step=saved.step,
+        resumed_step=saved.step,
+        checkpoint_step=saved.step,
+        best_step=session.history.evaluations.best_step,
+        best_eval_loss=session.history.evaluations.best_loss,
+    )
 
 
 def _build(session: ArmSession, base_folder: Path, *, partitioned: bool) -> Any:
@@ -56,7 +66,7 @@ def _build(session: ArmSession, base_folder: Path, *, partitioned: bool) -> Any:
 def _train(session: ArmSession, trainer: Any) -> dict[str, torch.Tensor] | None:
     """Whole weights of the trained adapter on rank 0, None on the others."""
     resumed = session.resumed
-    if resumed is not None and resumed.position.step >= session.total_steps:
+    if session.has_trained:
         return _finished_weights(session, trainer)
     folder = None if resumed is None else _write_trainer_state(session, trainer, resumed.position.step)
     with trainer.saver:
@@ -74,6 +84,20 @@ def _finished_weights(session: ArmSession, trainer: ArmTrainerMixin) -> dict[str
     weights = session.resumed.adapter.weights
     trainer.measure_weights(weights, session.resumed.position.step)
     return weights if not dist.is_initialized() or dist.get_rank() == 0 else None
+
+
+def _published(
+    session: ArmSession, trainer: ArmTrainerMixin, last: dict[str, torch.Tensor]
+) -> tuple[dict[str, torch.Tensor], int]:
+    """Weights that are the arm's result, and the step that gave them. `last`: those at the end of training."""
+    evaluations, end = session.history.evaluations, trainer.trained_steps
+    if not session.arm.training.publishes_best or evaluations.best_step == end:
+        return last, end
+    assert evaluations.best_step is not None
+    weights = best_weights(session)
+    trainer.measure_weights(weights, evaluations.best_step)
+    session.history.eval_loss = evaluations.best_loss
+    return weights, evaluations.best_step
 
 
 def _write_trainer_state(session: ArmSession, trainer: Any, step: int) -> str:
@@ -96,10 +120,14 @@ def _warnings(session: ArmSession, trainer: ArmTrainerMixin) -> tuple[str, ...]:
     return penalty.warnings if ended is None else (*penalty.warnings, *penalty.missed(ended))
 
 
-def _metrics(session: ArmSession, warnings: tuple[str, ...]) -> AdapterMetrics:
+def _metrics(session: ArmSession, warnings: tuple[str, ...], step: int) -> AdapterMetrics:
+    """`step`: the one whose adapter is published."""
     history = session.history
     return AdapterMetrics(
-        steps=session.total_steps,
+        steps=step,
+        best_step=history.evaluations.best_step,
+        best_eval_loss=history.evaluations.best_loss,
+        ended_step=history.evaluations.ended_step,
         first_loss=history.first_loss,
         last_loss=history.last_loss,
         eval_loss=history.eval_loss,

@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from paft_api.layout import attempt_folder, attempts_folder, stage_folder
 from paft_api.report import Sparsity
@@ -14,6 +14,7 @@ from paft_trainer.reporting import Reporter
 from paft_trainer.storage import ObjectStore
 from paft_trainer.training.checkpoints.checkpoint import Checkpoint
 from paft_trainer.training.checkpoints.save_stall import SaveStall
+from paft_trainer.training.evaluations import Evaluations
 from paft_trainer.training.stop_signal import StopSignal
 
 
@@ -30,6 +31,12 @@ class TrainingHistory:
     first_reward_margin: float | None = None
     last_reward_margin: float | None = None
     sparsity: dict[str, Any] = field(default_factory=dict)
+    evaluations: Evaluations = field(default_factory=Evaluations)
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Self:
+        """From a checkpoint."""
+        return cls(**document | {"evaluations": Evaluations(**document.get("evaluations", {}))})
 
     def note(self, loss: float, reward_margin: float | None) -> None:
         """Take in one optimizer step."""
@@ -95,6 +102,13 @@ class ArmSession:
     sparsity: Sparsity | None = None
     stopped: bool = False
     save_stall: SaveStall = field(default_factory=SaveStall)
+
+    @property
+    def has_trained(self) -> bool:
+        """Whether the checkpoint that it goes on from is the last one: nothing is left but to publish."""
+        if self.resumed is None:
+            return False
+        return self.resumed.position.step >= self.total_steps or self.history.evaluations.ended_step is not None
 
     @property
     def stage(self) -> StageName:

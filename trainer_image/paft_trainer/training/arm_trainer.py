@@ -28,6 +28,7 @@ from paft_trainer.training.checkpoints.background_save import Snapshot
 from paft_trainer.training.checkpoints.checkpoint import TrainerPosition, encode_trainer_state
 from paft_trainer.training.checkpoints.saver import CheckpointSaver
 from paft_trainer.training.checkpoints.schedule_state import restore_schedule, schedule_state
+from paft_trainer.training.evaluations import EvaluationCallback
 from paft_trainer.training.penalty import ConstantPenalty, Penalty
 from paft_trainer.training.random_state import capture_random_state, restore_random_state
 from paft_trainer.training.sampling import EpochSampler
@@ -47,6 +48,7 @@ class ArmTrainerMixin:
         super().__init__(*args, train_dataset=steps.rows, **kwargs)
         self.saver = CheckpointSaver(session, self.args.device)
         self.add_callback(_StepEnd(self))
+        self.add_callback(EvaluationCallback(session))
 
     # Order of rows ---------------------------------------------------------------------------------------------------
 
@@ -179,6 +181,12 @@ class ArmTrainerMixin:
             tokens_per_second=session.throughput.tokens_per_second,
             eta_seconds=(session.total_steps - step) * session.throughput.seconds_per_step,
         )
+
+    @property
+    def trained_steps(self) -> int:
+        """Optimizer steps behind the weights at hand, also where an earlier attempt did the last of them."""
+        resumed = self.session.resumed
+        return max(self.state.global_step, resumed.position.step if resumed is not None else 0)
 
     def take_step_tokens(self) -> int:
         """Tokens this rank saw since the last call."""
