@@ -15,6 +15,7 @@ from typing import Any
 from paft_api.report import Activity, Progress, ReportState, StageReport
 from paft_api.run_spec import RunSpec
 from paft_trainer.arm_launcher import prepare_base
+from paft_trainer.rank_forkserver import RANK_MODULE
 from paft_trainer.storage import open_store
 
 
@@ -76,7 +77,7 @@ def run_on_ranks(
 def warm_context() -> ForkServerContext:
     """Processes of it begin with everything imported, and so do ranks that a launcher among them starts."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["paft_trainer.training.rank"])
+    context.set_forkserver_preload([RANK_MODULE])
     os.environ.update(
         OMP_NUM_THREADS="1",
         DS_ACCELERATOR="cpu",

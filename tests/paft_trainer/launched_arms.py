@@ -23,10 +23,15 @@ from paft_trainer.storage.file_store import FileStore, path_of
 STEPS = 20
 SAVE_STEPS = 2
 LORA_DROPOUT = 0.1
+ROWS = {StageName.SFT: "chats.jsonl", StageName.PREFERENCE: "pairs.jsonl"}
+"""What `write_sums` has written for each arm."""
 
 
 class Attempt:
-    """One attempt at the SFT arm under `root`, on one node; `artifacts` tells arms apart."""
+    """One attempt at an arm under `root`, on one node; `artifacts` tells arms apart.
+
+    `retry_window`: seconds for which an object store that does not answer is tried again.
+    """
 
     def __init__(
         self,
@@ -34,31 +39,35 @@ class Attempt:
         artifacts: str,
         number: int,
         *,
+        stage: StageName = StageName.SFT,
         processes: int = 2,
         nodes: int = 1,
         node: int = 0,
-        data: str = "chats.jsonl",
+        data: str | None = None,
         evaluated: bool = False,
         reached_step: int = 0,
+        dropout: float = LORA_DROPOUT,
+        retry_window: int = 600,
         **training: Any,
     ) -> None:
         self.base = root / "base"
         run_spec = arm_run_spec(
-            "sft",
+            stage,
             base=self.base,
-            data=root / data,
+            data=root / (data or ROWS[stage]),
             artifacts=root / artifacts,
             processes=processes,
             nodes=nodes,
             node=node,
             attempt=number,
             training={"maxSteps": STEPS, "saveSteps": SAVE_STEPS, "evalSteps": 1000} | training,
-            l1={"mode": "proximal", "lambda": 2e-3},
+            l1={"mode": "proximal", "lambda": 2e-3} if stage is StageName.SFT else None,
         )
-        document = run_spec.to_document()
+        document: Any = run_spec.to_document()
         document["reachedStep"] = reached_step
-        spec = document["sft"]["spec"]  # type: ignore[index]
-        spec["lora"]["dropout"] = LORA_DROPOUT
+        document["storage"]["retryWindow"] = retry_window
+        spec = document[stage]["spec"]
+        spec["lora"]["dropout"] = dropout
         spec["data"]["eval"] = spec["data"]["train"] if evaluated else []
         self.run_spec = RunSpec.model_validate(document, strict=False)
         self.file = Path(run_spec.scratch_directory) / "run_spec.json"
@@ -68,7 +77,8 @@ class Attempt:
     def start(self, **environment: str) -> "Attempt":
         """Start the launcher, in a process that has imported everything. `environment`: more variables."""
         context = warm_context()
-        self.process = context.Process(target=_launch, args=(str(self.file), forkserver_state(), environment))
+        arguments = (self.run_spec.identity.stage, str(self.file), forkserver_state(), environment)
+        self.process = context.Process(target=_launch, args=arguments)
         self.process.start()
         return self
 
@@ -89,7 +99,8 @@ class Attempt:
 
     def checkpoint_files(self) -> list[Path]:
         """Files of this attempt's checkpoints so far, the temporary ones among them."""
-        attempt = f"sft/*/attempts/uid-{self.run_spec.identity.attempt}"
+        identity = self.run_spec.identity
+        attempt = f"{identity.stage}/*/attempts/uid-{identity.attempt}"
         return list(path_of(self.artifacts).glob(f"{attempt}/checkpoints/*/*"))
 
     @property
@@ -113,10 +124,10 @@ class Attempt:
         return sorted(pid for pid in processes() if parent_of(pid) == forkserver and pid != own)
 
 
-def _launch(file: str, forkserver: dict[str, Any], environment: dict[str, str]) -> None:
+def _launch(stage: StageName, file: str, forkserver: dict[str, Any], environment: dict[str, str]) -> None:
     os.environ.update(environment)
     share_forkserver(forkserver)
-    sys.exit(launch(StageName.SFT, Path(file)))
+    sys.exit(launch(stage, Path(file)))
 
 
 def processes() -> list[int]:

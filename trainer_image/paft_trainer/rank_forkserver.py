@@ -9,7 +9,8 @@ from multiprocessing import forkserver
 
 from paft_api.run_spec import RunSpec, World
 
-_PRELOADED = ["paft_trainer.forkserver_process", "paft_trainer.training.rank"]
+RANK_MODULE = "paft_trainer.training.preloaded_rank"
+_PRELOADED = ["paft_trainer.forkserver_process", RANK_MODULE]
 
 
 def start_importing(run_spec: RunSpec) -> None:
