@@ -12,7 +12,14 @@ from paft_api.report import Failure
 from paft_trainer.errors import StageError
 
 _MESSAGE_PATTERNS: tuple[tuple[Cause, re.Pattern[str]], ...] = (
-    (Cause.CUDA_OOM, re.compile(r"CUDA out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDA error: out of memory")),
+    (
+        Cause.CUDA_OOM,
+        re.compile(
+            r"CUDA out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDA error: out of memory"
+            # NCCL's own buffers; torch passes on its last warning.
+            r"|Cuda failure (\d+ )?'out of memory'|Failed to CUDA calloc"
+        ),
+    ),
     (
         Cause.COLLECTIVE_TIMEOUT,
         re.compile(r"Timed out waiting|Watchdog caught collective operation timeout|wait timeout after", re.IGNORECASE),
