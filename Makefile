@@ -60,11 +60,12 @@ bench: $(STAMP) ## Measure; prints tables (QUICK=1 for a short run)
 	$(BIN)/python benchmarks/load.py $(if $(QUICK),--quick)
 	$(BIN)/python benchmarks/train.py $(if $(QUICK),--quick)
 
-campaign: $(STAMP) ## Run property tests with large counts, hostile files, storage and the operator among all faults (goes on where it ended)
+campaign: $(STAMP) ## Run property tests with large counts, hostile files, and storage, arms and the operator among all faults (goes on where it ended)
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=campaign --timeout=3600
 	PAFT_CAMPAIGN=1 $(BIN)/python -m pytest -m slow tests/paft_operator/life_cycle tests/paft_operator/planted_bugs
 	$(BIN)/python -m tests.campaigns.hostile_files --write
 	$(BIN)/python -m tests.campaigns.storage_faults --write
+	$(BIN)/python -m tests.campaigns.arm_faults --write
 	$(BIN)/python -m tests.campaigns.faults --write
 
 constraints: $(UV)/bin/uv ## Resolve exact versions anew

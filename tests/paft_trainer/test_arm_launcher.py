@@ -19,7 +19,6 @@ from paft_api.run_spec import TerminationMessage
 from paft_api.storage_survey import FolderState, ItemKind
 from paft_cli.local.attempt_process import start_time_of
 from paft_trainer.arm_launcher import prepare_base
-from paft_trainer.hang_watch import stacks_file
 from paft_trainer.keeping.reading import read_stages
 from paft_trainer.keeping.saved_checkpoints import list_checkpoints
 from paft_trainer.keeping.survey import judged_stage
@@ -146,29 +145,6 @@ def test_a_rank_that_the_kernel_kills_for_memory_is_told_as_such(arm_root: Path)
         assert attempt.end() == CAUSE_FACTS[Cause.HOST_OOM].exit_code
     assert attempt.termination.message == "rank 0 was killed because the container ran out of memory"
     assert attempt.termination.remedy == CAUSE_FACTS[Cause.HOST_OOM].remedy
-
-
-def test_a_rank_that_hangs_is_found_and_costs_at_most_the_steps_since_the_last_checkpoint(
-    arm_root: Path, unbroken: Attempt
-) -> None:
-    hanging = Attempt(arm_root, "hanging", 1, hangTimeout=5).start()
-    hanging.wait_for_checkpoint()
-    os.kill(hanging.ranks()[1], signal.SIGSTOP)
-    assert hanging.end() == CAUSE_FACTS[Cause.HANG].exit_code
-    assert hanging.ranks() == []
-    assert (hanging.termination.cause, hanging.termination.rank) == (Cause.HANG, 1)
-    # Rank 0 waits for rank 1 in a collective; rank 1, which is stopped, cannot say where it is.
-    scratch = Path(hanging.run_spec.scratch_directory)
-    assert "training_step" in stacks_file(scratch, 0).read_text()
-    assert stacks_file(scratch, 1).read_text() == ""
-
-    saved = hanging.newest_step
-    second = Attempt(arm_root, "hanging", 2, hangTimeout=5)
-    assert second.start().end() == EXIT_SUCCEEDED
-    assert second.report.progress.resumed_step == saved
-    assert second.report.adapter is not None
-    assert unbroken.report.adapter is not None
-    assert second.report.adapter.artifact.digest == unbroken.report.adapter.artifact.digest
 
 
 def test_forkservers_that_are_killed_before_they_start_ranks_are_told_as_such(arm_root: Path) -> None:

@@ -26,9 +26,9 @@ LONGEST_INTERVALS = 10
 FIRST_STEP_SECONDS = 1800.0
 """Bound before the first step, which waits for data, compilation and the other nodes."""
 DUMP_SIGNAL = signal.SIGUSR1
+NO_STACKS = "  none; the process does not answer signals"
 _LOOK_SECONDS = 1.0
 _DUMP_SECONDS = 3.0
-_NO_STACKS = "  none; the process does not answer signals"
 
 
 def bound_of(beat: Beat, *, hang_timeout: float) -> float:
@@ -89,7 +89,7 @@ class HangWatch:
         self._over.wait(_DUMP_SECONDS)
         stacks = {rank: _stacks(self._scratch, rank) for rank in beats}
         for rank, text in stacks.items():
-            print(f"stacks of rank {rank}:\n{text or _NO_STACKS}", file=sys.stderr, flush=True)
+            print(f"stacks of rank {rank}:\n{text or NO_STACKS}", file=sys.stderr, flush=True)
         silent = [rank for rank, text in stacks.items() if not text]
         write_failure_record(self._scratch, _failure(beats, now, silent))
         _signal_all(beats, signal.SIGKILL)
