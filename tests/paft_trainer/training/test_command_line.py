@@ -1,4 +1,4 @@
-"""A whole job of a tiny model through `paft run`, as a user starts it: it trains as recorded."""
+"""Whole jobs of a tiny model through `paft run`, as a user starts them: they train as recorded."""
 
 import json
 import os
@@ -6,11 +6,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
-from tests.paft_trainer.training.test_trajectories import RECORDED, STEPS
+from tests.paft_trainer.training.test_trajectories import PENALTIES, RECORDED, STEPS
 from tests.run_specs import write_sums
 from tests.tiny_models import build_checkpoint
 
@@ -22,9 +23,18 @@ HALF_A_DIGIT = 5e-4
 """The log rounds losses to four digits, of which some stand before the point."""
 
 
-@pytest.fixture(scope="module")
-def attempts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the attempts of a job that has run to its end, each arm in one process."""
+JOBS: dict[str, tuple[int, dict[str, Any], dict[str, Any]]] = {
+    "sft": (1, {}, {}),
+    "target": (2, {"packing": False}, {"l1": PENALTIES["target"]}),
+}
+"""By the name of SFT's trajectory: processes of each arm, and what differs in training and in SFT."""
+
+
+@pytest.fixture(scope="module", params=JOBS)
+def job(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """Name of SFT's trajectory, and the folder of the attempts of a job that has run to its end."""
+    name: str = request.param
+    processes, changes, sft = JOBS[name]
     root = tmp_path_factory.mktemp("command-line")
     build_checkpoint(root / "base", "llama", tied=True)
     chats, pairs = write_sums(root)
@@ -35,30 +45,32 @@ def attempts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "maxLength": 64,
         "warmupRatio": 0,
         "learningRate": 1.0e-2,
-    }
-    common = {"training": training, "lora": {"r": 4}, "resources": {"gpusPerNode": 0}}
-    job = {
+    } | changes
+    resources = {"gpusPerNode": 0, "processesPerNode": processes}
+    common = {"training": training, "lora": {"r": 4}, "resources": resources}
+    document = {
         "apiVersion": "paft.dev/v1alpha1",
         "kind": "PaftJob",
         "metadata": {"name": "recorded"},
         "spec": {
             "base": {"uri": uri_of(root / "base") + "/"},
             "storage": {"artifactsUri": uri_of(root / "artifacts") + "/"},
-            "sft": {"data": {"train": [{"uri": uri_of(chats), "format": "messages"}]}} | common,
+            "sft": {"data": {"train": [{"uri": uri_of(chats), "format": "messages"}]}} | common | sft,
             "preference": {"data": {"train": [{"uri": uri_of(pairs), "format": "preference"}]}} | common,
             "merge": {"output": {"uri": uri_of(root / "output") + "/"}},
         },
     }
-    (root / "job.yaml").write_text(yaml.safe_dump(job), encoding="utf-8")
+    (root / "job.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "GLOO_SOCKET_IFNAME": "lo"}
     command = [sys.executable, "-m", "paft_cli", "run", "job.yaml"]
     subprocess.run(command, cwd=root, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return root / ".paft" / "jobs" / "recorded" / "attempts"
+    return name, root / ".paft" / "jobs" / "recorded" / "attempts"
 
 
-@pytest.mark.parametrize(("arm", "stage"), [("sft", "sft"), ("dpo", "preference")])
-def test_a_job_trains_as_recorded(arm: str, stage: str, attempts: Path) -> None:
-    log = (attempts / f"{stage}-1" / "log.txt").read_text(encoding="utf-8")
-    losses = [float(loss) for loss in re.findall(r"\{'loss': '([^']+)'", log)]
-
-    np.testing.assert_allclose(losses, json.loads(RECORDED.read_text())[arm], rtol=0, atol=HALF_A_DIGIT + 1e-4)
+def test_a_job_trains_as_recorded(job: tuple[str, Path]) -> None:
+    name, attempts = job
+    recorded = json.loads(RECORDED.read_text())
+    for stage, arm in (("sft", name), ("preference", "dpo")):
+        log = (attempts / f"{stage}-1" / "log.txt").read_text(encoding="utf-8")
+        losses = [float(loss) for loss in re.findall(r"\{'loss': '([^']+)'", log)]
+        np.testing.assert_allclose(losses, recorded[arm], rtol=0, atol=HALF_A_DIGIT + 1e-4, err_msg=arm)
