@@ -9,6 +9,7 @@ import pytest
 from tests.paft_cli.workplace import Workplace, end
 
 from paft_api.stages import StageName
+from paft_api.status import PaftJobStatus
 from paft_cli.commands.logs import show_logs
 from paft_cli.commands.status import show_status
 from paft_cli.errors import CommandError
@@ -35,6 +36,10 @@ def test_a_finished_job(workplace: Workplace, capfd: pytest.CaptureFixture[str])
     show_status(Path("job.yaml"), output="json")
     document = json.loads(capfd.readouterr().out)
     assert (document["kind"], document["status"]["phase"]) == ("PaftJob", "Succeeded")
+    for stage in PaftJobStatus.model_validate_json(json.dumps(document["status"])).stages:
+        assert stage.time is not None
+        assert stage.time.until == stage.finished_at
+        assert stage.time.total == round((stage.time.until - stage.time.since).total_seconds())
 
     show_logs(StageName.SFT, None, attempt=None, follow=False)
     show_logs(StageName.SFT, Path("job.yaml"), attempt=1, follow=True)

@@ -19,6 +19,7 @@ from tests.paft_operator.planner.situations import (
 
 from paft_api.causes import Cause
 from paft_api.report import Activity, Progress, ReportState, StageReport
+from paft_api.run_spec import World
 from paft_api.stage_time import AttemptTime, StageTime, TimePart
 from paft_api.stages import StageName
 from paft_api.status import StageState
@@ -123,6 +124,21 @@ def test_a_stage_waits_from_when_it_could_begin() -> None:
     again = planned(job(status=waiting), PREPARED, stop, running(SFT, 2, at=100), at=100).status
     # 49 s before the attempt, 1 s in it without a word, and 50 s until the next.
     assert parts(again.stage(SFT).time) == {"queue": 47 + 50, "load": 1}
+
+
+def test_an_arm_waits_for_the_devices_of_the_other_in_a_queue() -> None:
+    world = World(nodes=1, processes_per_node=1, device="cuda", gradient_accumulation_steps=1, visible_devices=(0,))
+    worlds = {SFT: world, PREFERENCE: world}
+    prepared = planned(job(), PREPARED, at=2, worlds=worlds).status
+    trains = planned(job(status=prepared), PREPARED, running(SFT, at=2), at=3, worlds=worlds).status
+    trained = succeeded(SFT, at=90)
+
+    turns = planned(job(status=trains), PREPARED, trained, at=91, worlds=worlds).status
+    seen = (PREPARED, trained, running(PREFERENCE, at=92))
+    waited = planned(job(status=turns), *seen, at=93, worlds=worlds).status.stage(PREFERENCE)
+
+    assert turns.stage(PREFERENCE).started_at == after(91)
+    assert parts(waited.time) == {"queue": 90}
 
 
 def test_what_time_alone_changes_is_not_written() -> None:
