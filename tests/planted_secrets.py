@@ -2,6 +2,8 @@
 
 import base64
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -61,3 +63,35 @@ def command_lines() -> Iterator[dict[str, bytes]]:
     finally:
         done.set()
         thread.join()
+
+
+def run_with_profiles(place: Path, profiles: Mapping[str, Mapping[str, str]]) -> "subprocess.CompletedProcess[str]":
+    """`paft run job.yaml` in a folder, with these profiles in the AWS configuration and no keys in the environment."""
+    file = place.parent / "aws" / "credentials"
+    file.parent.mkdir(exist_ok=True)
+    lines = [
+        line
+        for name, keys in profiles.items()
+        for line in (f"[{name}]", *(f"{key.lower()} = {value}" for key, value in keys.items()))
+    ]
+    file.write_text("\n".join(lines) + "\n")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "paft_cli", "run", "job.yaml"],
+        cwd=place,
+        env=environment | {"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_CONFIG_FILE": str(file.with_name("config"))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def require_no_leaks(
+    values: Iterable[str], place: Path, ended: "subprocess.CompletedProcess[str]", more: Mapping[str, bytes]
+) -> None:
+    """That neither the files of such a run, nor what it printed, nor `more` has any of the values."""
+    written = files_below(place)
+    assert any(name.endswith("report.json") for name in written)
+    assert any(name.endswith("log.txt") for name in written)
+    printed = {"stdout": ended.stdout.encode(), "stderr": ended.stderr.encode()}
+    assert leaks(values, written | printed | dict(more)) == {}

@@ -11,7 +11,7 @@ from tests.storage_faults.races import KINDS, RACES, Races, all_races
 from paft_api.layout import CLAIM_FILE
 from paft_trainer.storage import ObjectStore
 
-SAMPLE = 20
+SAMPLE = 12
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
-"""One PaftJob, by `paft run` with real stages, of which every request to the object store fails once in some way."""
+"""One PaftJob, by `paft run` with real stages, of which every request to the object store fails once in some way, and
+whose keys are in the AWS configuration alone."""
 
 import zlib
 from pathlib import Path
@@ -8,13 +9,13 @@ import pytest
 import yaml
 from hack import seaweedfs
 from tests.conftest import BUCKET
+from tests.planted_secrets import command_lines, require_no_leaks, run_with_profiles
 from tests.run_specs import write_sums
 from tests.storage_faults.exchanges import Fault, Names, Request
 from tests.storage_faults.fault_proxy import FaultProxy
 from tests.tiny_models import build_checkpoint
 
 from paft_api.spec.storage import StorageSpec
-from paft_cli.commands.run import run
 from paft_trainer.storage import open_store
 from paft_trainer.verification import verify
 
@@ -39,28 +40,35 @@ def every_first_one(request: Request) -> Fault | None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_job_succeeds_of_which_every_request_fails_once(
-    s3: StorageSpec, s3_server: seaweedfs.S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_job_succeeds_of_which_every_request_fails_once_and_writes_its_keys_nowhere(
+    s3: StorageSpec, s3_server: seaweedfs.S3Server, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PAFT_HOME", str(tmp_path / "home"))
-    upload(s3, tmp_path)
+    place = tmp_path / "here"
+    place.mkdir()
+    upload(s3, tmp_path / "built")
     folder = s3.artifacts_uri.removeprefix(f"s3://{BUCKET}/").removesuffix("artifacts/")
     with FaultProxy(s3_server.endpoint) as proxy:
         proxy.begin(Names(folder), every_first_one)
         job = job_document(s3, proxy.endpoint)
-        (tmp_path / "job.yaml").write_text(yaml.safe_dump(job), encoding="utf-8")
-        assert run(Path("job.yaml"), output="text") == 0
+        (place / "job.yaml").write_text(yaml.safe_dump(job), encoding="utf-8")
+        with command_lines() as lines:
+            ended = run_with_profiles(place, dict.fromkeys(("s3", "models", "rows"), s3_server.environment))
+        assert ended.returncode == 0, ended.stderr
         happened = {request for request, _ in proxy.happened}
         asked = {exchange.request for exchange in proxy.exchanges}
     assert {(request.method, request.target) for request in asked} <= {(one.method, one.target) for one in happened}
     assert {fault for _, fault in proxy.happened} == {fault for faults in FAULTS.values() for fault in faults}
     store, output = open_store(s3), job["spec"]["merge"]["output"]["uri"]
     assert verify(store, output, artifacts_uri=s3.artifacts_uri).is_sound
+    objects = {info.uri: store.read(info.uri) for folder in (s3.artifacts_uri, output) for info in store.list(folder)}
+    assert any("/checkpoints/" in uri for uri in objects)
+    assert any(uri.endswith(".safetensors") and uri.startswith(output) for uri in objects)
+    require_no_leaks(s3_server.environment.values(), place, ended, objects | lines)
 
 
 def upload(s3: StorageSpec, directory: Path) -> None:
     """A tiny base and the data of both arms, beside the artifacts."""
+    directory.mkdir()
     build_checkpoint(directory / "base")
     write_sums(directory)
     store, folder = open_store(s3), s3.artifacts_uri.removesuffix("artifacts/")
@@ -69,7 +77,7 @@ def upload(s3: StorageSpec, directory: Path) -> None:
 
 
 def job_document(s3: StorageSpec, endpoint: str) -> dict[str, Any]:
-    """As a user writes it."""
+    """As a user writes it; base and rows have keys of their own."""
     folder = s3.artifacts_uri.removesuffix("artifacts/")
     training = {
         "maxSteps": 4,
@@ -80,12 +88,13 @@ def job_document(s3: StorageSpec, endpoint: str) -> dict[str, Any]:
         "learningRate": 1.0e-2,
         "keep": {"last": 1},
     }
+    rows = {"secretRef": {"name": "rows"}}
     arm = {"training": training, "lora": {"r": 4}, "resources": {"gpusPerNode": 0}}
     spec = {
-        "base": {"uri": f"{folder}base/"},
-        "storage": {"artifactsUri": s3.artifacts_uri, "endpoint": endpoint},
-        "sft": arm | {"data": {"train": [{"uri": f"{folder}chats.jsonl", "format": "messages"}]}},
-        "preference": arm | {"data": {"train": [{"uri": f"{folder}pairs.jsonl", "format": "preference"}]}},
+        "base": {"uri": f"{folder}base/", "secretRef": {"name": "models"}},
+        "storage": {"artifactsUri": s3.artifacts_uri, "endpoint": endpoint, "secretRef": {"name": "s3"}},
+        "sft": arm | {"data": {"train": [{"uri": f"{folder}chats.jsonl", "format": "messages"} | rows]}},
+        "preference": arm | {"data": {"train": [{"uri": f"{folder}pairs.jsonl", "format": "preference"} | rows]}},
         "merge": {"output": {"uri": f"{folder}output/", "maxShardSize": "60KB"}},
     }
     return {"apiVersion": "paft.dev/v1alpha1", "kind": "PaftJob", "metadata": {"name": "faulty"}, "spec": spec}

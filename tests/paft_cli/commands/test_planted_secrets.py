@@ -1,16 +1,14 @@
-"""A whole `paft run` over an S3 server, with right and with wrong keys: they are in the AWS configuration alone."""
+"""`paft run` over an S3 server with wrong keys, which are in the AWS configuration alone. A whole job with right
+ones is in tests/storage_faults/test_whole_job.py."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from hack import seaweedfs
-from tests.planted_secrets import PLANTED, command_lines, files_below, leaks
+from tests.planted_secrets import PLANTED, command_lines, require_no_leaks, run_with_profiles
 from tests.run_specs import write_sums
 from tests.tiny_models import build_checkpoint
 
@@ -40,68 +38,30 @@ def place(s3: StorageSpec, store: ObjectStore, tmp_path: Path) -> Path:
     return here
 
 
-def test_right_keys_are_written_nowhere(
-    place: Path, s3: StorageSpec, s3_server: seaweedfs.S3Server, store: ObjectStore
-) -> None:
-    keys = s3_server.environment
+def test_refused_keys_are_written_nowhere(place: Path, s3: StorageSpec) -> None:
+    """Whose they are, storage's or a source's: each has others, and prepare tells of all of them."""
+    wrong = {name: {key: f"{value}{name}" for key, value in PLANTED.items()} for name in ("s3", "models", "rows")}
     with command_lines() as lines:
-        ended = _run(place, dict.fromkeys(("s3", "models", "rows"), keys))
-
-    assert ended.returncode == 0, ended.stderr
-    objects = {info.uri: store.read(info.uri) for info in store.list(s3.artifacts_uri)}
-    assert any("/checkpoints/" in uri for uri in objects)
-    assert any(uri.endswith("/merged/model.safetensors") for uri in objects)
-    _require_no_leaks(keys, place, ended, objects | lines)
-
-
-@pytest.mark.parametrize("wrong", ["s3", "models", "rows"])
-def test_refused_keys_are_written_nowhere(wrong: str, place: Path, s3_server: seaweedfs.S3Server) -> None:
-    keys = s3_server.environment
-    with command_lines() as lines:
-        ended = _run(place, dict.fromkeys(("s3", "models", "rows"), keys) | {wrong: PLANTED})
+        ended = run_with_profiles(place, wrong)
 
     assert ended.returncode == 1
-    assert "StorageAuth" in ended.stderr
-    _require_no_leaks(keys | {f"planted {name}": value for name, value in PLANTED.items()}, place, ended, lines)
+    inputs = f"{s3.artifacts_uri}in/"
+    for field, address in (
+        ("spec.storage.artifactsUri", f"{s3.artifacts_uri}out/"),
+        ("spec.base.uri", f"{inputs}base/"),
+        ("spec.sft.data.train[0].uri", f"{inputs}chats.jsonl"),
+        ("spec.preference.data.train[0].uri", f"{inputs}pairs.jsonl"),
+    ):
+        assert f"{field}: StorageAuth: {address}" in ended.stderr
+    require_no_leaks([value for keys in wrong.values() for value in keys.values()], place, ended, lines)
 
 
 def test_a_profile_that_is_missing_is_told_before_anything_runs(place: Path, s3_server: seaweedfs.S3Server) -> None:
-    ended = _run(place, dict.fromkeys(("s3", "rows"), s3_server.environment))
+    ended = run_with_profiles(place, dict.fromkeys(("s3", "rows"), s3_server.environment))
 
     assert ended.returncode == 1
     assert "spec.base.secretRef models: the AWS configuration of this machine has no profile" in ended.stderr
     assert "aws configure --profile models" in ended.stderr
-
-
-def _require_no_leaks(
-    keys: dict[str, str], place: Path, ended: "subprocess.CompletedProcess[str]", more: dict[str, bytes]
-) -> None:
-    written = files_below(place)
-    assert any(name.endswith("report.json") for name in written)
-    assert any(name.endswith("log.txt") for name in written)
-    printed = {"stdout": ended.stdout.encode(), "stderr": ended.stderr.encode()}
-    assert leaks(keys.values(), written | printed | more) == {}
-
-
-def _run(place: Path, profiles: dict[str, dict[str, str]]) -> "subprocess.CompletedProcess[str]":
-    """`paft run`, with these profiles in the AWS configuration and no keys in the environment."""
-    file = place.parent / "aws" / "credentials"
-    file.parent.mkdir(exist_ok=True)
-    lines = [
-        line
-        for name, keys in profiles.items()
-        for line in (f"[{name}]", *(f"{key.lower()} = {value}" for key, value in keys.items()))
-    ]
-    file.write_text("\n".join(lines) + "\n")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "paft_cli", "run", "job.yaml"],
-        cwd=place,
-        env=environment | {"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_CONFIG_FILE": str(file.with_name("config"))},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def _job(s3: StorageSpec) -> dict[str, Any]:

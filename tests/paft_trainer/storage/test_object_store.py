@@ -1,6 +1,7 @@
 """One suite for both object stores; S3 is a real SeaweedFS."""
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -208,7 +209,8 @@ def test_a_server_that_comes_back_within_the_window_is_waited_for(
     server = seaweedfs.start(tmp_path)
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    store = S3Store(S3Connection(endpoint=server.endpoint), retries=RetryPolicy(window_seconds=30))
+    retries = RetryPolicy(window_seconds=30, sleep=lambda seconds: time.sleep(min(seconds, 0.1)))
+    store = S3Store(S3Connection(endpoint=server.endpoint), retries=retries)
     store._calls.client().create_bucket(Bucket="waiting")
     store.put("s3://waiting/key", b"kept")
     seaweedfs.stop(tmp_path, grace_seconds=0)
