@@ -16,8 +16,8 @@ from benchmarks.arm_outcomes import ArmRun, Untrained
 from benchmarks.arm_runs import Method
 
 from paft_api.run_spec import RunSpec
-from paft_trainer.arm_launcher import prepare_base
-from paft_trainer.heartbeats import Heartbeat
+from paft_trainer.launching.arm_launcher import prepare_base
+from paft_trainer.launching.heartbeats import Heartbeat
 from paft_trainer.reporting import Reporter
 from paft_trainer.storage import open_run_store
 from paft_trainer.training.adapter_state import adapter_parameters

@@ -14,8 +14,8 @@ from typing import Any
 
 from paft_api.report import Activity, Progress, ReportState, StageReport
 from paft_api.run_spec import RunSpec
-from paft_trainer.arm_launcher import prepare_base
-from paft_trainer.rank_forkserver import RANK_MODULE
+from paft_trainer.launching.arm_launcher import prepare_base
+from paft_trainer.launching.rank_forkserver import RANK_MODULE
 from paft_trainer.storage import open_store
 
 

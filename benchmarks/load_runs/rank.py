@@ -21,10 +21,10 @@ from transformers import AutoModelForCausalLM
 from transformers.integrations.deepspeed import HfDeepSpeedConfig, deepspeed_config
 
 from paft_api.run_spec import RunSpec
-from paft_trainer.arm_launcher import prepare_base
 from paft_trainer.base.local_base import read_local_base
 from paft_trainer.base.open_pieces import open_pieces
 from paft_trainer.base.piece_source import PART_BYTES
+from paft_trainer.launching.arm_launcher import prepare_base
 from paft_trainer.storage import open_store
 from paft_trainer.training.base_loading.load import load_model
 from paft_trainer.training.rank import arm_run, join_world, quiet_libraries

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from paft_api.stages import StageName
-from paft_trainer.launcher import launch
+from paft_trainer.launching.launcher import launch
 from paft_trainer.storage.file_store import FileStore
 from paft_trainer.storage.object_store import ObjectWriter
 from paft_trainer.storage.s3_store import S3Store

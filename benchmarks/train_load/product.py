@@ -7,7 +7,7 @@ from benchmarks.train_load.recording import Recording
 
 from paft_api.report import ReportState, StageReport
 from paft_api.run_spec import RunSpec
-from paft_trainer.arm_launcher import prepare_base
+from paft_trainer.launching.arm_launcher import prepare_base
 from paft_trainer.reporting import Reporter
 from paft_trainer.storage import open_store
 from paft_trainer.training import arm_trainer, preference_trainer, rank

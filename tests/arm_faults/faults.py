@@ -12,7 +12,7 @@ from tests.arm_faults.observed_attempts import ObservedAttempt
 from tests.arm_faults.small_disk import fill
 
 from paft_api.causes import CAUSE_FACTS, EXIT_STOPPED, Cause
-from paft_trainer.heartbeats import read_beats
+from paft_trainer.launching.heartbeats import read_beats
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

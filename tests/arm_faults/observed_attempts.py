@@ -19,9 +19,9 @@ from tests.ranks import forkserver_state, free_port, share_forkserver, warm_cont
 from paft_api.report import StageReport
 from paft_api.stages import StageName
 from paft_cli.local.attempt_process import start_time_of
-from paft_trainer import arm_launcher
-from paft_trainer.heartbeats import read_beats
-from paft_trainer.launcher import launch
+from paft_trainer.launching import arm_launcher
+from paft_trainer.launching.heartbeats import read_beats
+from paft_trainer.launching.launcher import launch
 
 _LOOK_SECONDS = 0.002
 HANG_SECONDS = 5

@@ -18,7 +18,7 @@ def observation_folder(run_spec: RunSpec) -> Path:
 
 def observed_rank(run_spec_json: str, base_folder: str) -> None:
     """In the place of `arm_launcher._rank`, which it calls."""
-    from paft_trainer import arm_launcher
+    from paft_trainer.launching import arm_launcher
 
     rank = int(os.environ["RANK"])
     folder = observation_folder(RunSpec.model_validate_json(run_spec_json))

@@ -14,8 +14,8 @@ from tests.run_specs import STAGE_DIGESTS
 from paft_api.causes import EXIT_SUCCEEDED, Cause
 from paft_api.layout import CLAIM_FILE, stage_folder
 from paft_api.report import AdapterResult
-from paft_trainer.hang_watch import NO_STACKS
 from paft_trainer.keeping.saved_checkpoints import list_checkpoints
+from paft_trainer.launching.hang_watch import NO_STACKS
 from paft_trainer.storage.file_store import FileStore, path_of
 
 TOLERANCE = 1e-4

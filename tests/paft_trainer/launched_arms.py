@@ -17,7 +17,7 @@ from paft_api.run_spec import RunSpec, TerminationMessage
 from paft_api.stages import StageName
 from paft_cli.local.attempt_process import parent_of, start_time_of
 from paft_trainer.keeping.saved_checkpoints import list_checkpoints
-from paft_trainer.launcher import launch
+from paft_trainer.launching.launcher import launch
 from paft_trainer.storage.file_store import FileStore, path_of
 
 STEPS = 20

@@ -6,8 +6,8 @@ import pytest
 from tests.paft_trainer.base.indexed_bases import SHARDED, put_base
 from tests.run_specs import arm_run_spec
 
-from paft_trainer.arm_launcher import prepare_base
 from paft_trainer.base.local_base import read_local_base
+from paft_trainer.launching.arm_launcher import prepare_base
 from paft_trainer.storage.file_store import FileStore, uri_of
 
 

@@ -12,8 +12,8 @@ from tests.merges import folder_uri, merge_run_spec
 from tests.paft_trainer.followed_reports import followed
 from tests.paft_trainer.launched_arms import Attempt as ArmAttempt
 from tests.paft_trainer.launched_arms import wait_until
+from tests.paft_trainer.launching.test_launcher import Attempt as PrepareAttempt
 from tests.paft_trainer.storage.unreliable_proxy import UnreliableProxy, answer_with, unreliable_proxy
-from tests.paft_trainer.test_launcher import Attempt as PrepareAttempt
 from tests.tiny_models import build_adapter, build_checkpoint
 
 from paft_api.causes import EXIT_SUCCEEDED

@@ -13,7 +13,7 @@ from typing import Self
 from tests.storage_faults.attempts import attempt
 from tests.storage_faults.places import Place
 
-from paft_trainer.parent_process import die_with_parent
+from paft_trainer.launching.parent_process import die_with_parent
 
 KILLED = "killed"
 

@@ -22,9 +22,9 @@ from paft_api.run_spec import RunSpec, StageIdentity
 from paft_api.spec.merge import MergeOutput, MergeSpec
 from paft_api.stages import StageName
 from paft_trainer.base.index import index_base
-from paft_trainer.heartbeats import Heartbeat
 from paft_trainer.keeping.prepare_attempts import marked_prepare_attempt
 from paft_trainer.keeping.saved_checkpoints import delete_checkpoint, list_checkpoints, superseded
+from paft_trainer.launching.heartbeats import Heartbeat
 from paft_trainer.merge import stage
 from paft_trainer.prepare.output_checks import check_output
 from paft_trainer.prepare.storage_checks import check_artifact_rights

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from paft_api.stages import StageName
-from paft_trainer.launcher import launch
+from paft_trainer.launching.launcher import launch
 
 
 def main(arguments: list[str] | None = None) -> int:

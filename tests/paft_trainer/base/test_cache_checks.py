@@ -13,9 +13,9 @@ from tests.tiny_models import build_checkpoint
 from paft_api.run_spec import NodeCache, RunSpec
 from paft_api.spec import BaseCacheSpec, HostPathCache
 from paft_api.spec.storage import StorageSpec
-from paft_trainer.arm_launcher import launch_arm
 from paft_trainer.base.cache_checks import HOST_PATH_FIELD, require_usable_cache
 from paft_trainer.errors import ConfigInvalid
+from paft_trainer.launching.arm_launcher import launch_arm
 from paft_trainer.reporting import Reporter
 from paft_trainer.storage import open_store
 

@@ -11,7 +11,7 @@ from paft_api.layout import ADAPTER_MANIFEST_FILE, CLAIM_FILE
 from paft_api.report import AdapterMetrics, AdapterResult
 from paft_trainer.adapters import read_adapter
 from paft_trainer.errors import ArtifactMismatch
-from paft_trainer.heartbeats import Heartbeat
+from paft_trainer.launching.heartbeats import Heartbeat
 from paft_trainer.published_adapters import find_published_adapter
 from paft_trainer.reporting import Reporter
 from paft_trainer.storage import ObjectStore

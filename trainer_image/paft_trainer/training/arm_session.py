@@ -9,7 +9,7 @@ from paft_api.report import Sparsity
 from paft_api.run_spec import RunSpec, World
 from paft_api.spec.arm import ArmSpec
 from paft_api.stages import StageName
-from paft_trainer.heartbeats import Heartbeat
+from paft_trainer.launching.heartbeats import Heartbeat
 from paft_trainer.reporting import Reporter
 from paft_trainer.storage import ObjectStore
 from paft_trainer.training.checkpoints.checkpoint import Checkpoint

@@ -20,10 +20,10 @@ from paft_api.causes import CAUSE_FACTS, EXIT_SUCCEEDED
 from paft_api.report import StageReport
 from paft_api.run_spec import PreferenceRun, RunSpec, SftRun
 from paft_trainer.compilations import torch_told
-from paft_trainer.failure_records import write_failure_record
 from paft_trainer.failures import classify
-from paft_trainer.hang_watch import DUMP_SIGNAL, stacks_file
-from paft_trainer.heartbeats import Heartbeat
+from paft_trainer.launching.failure_records import write_failure_record
+from paft_trainer.launching.hang_watch import DUMP_SIGNAL, stacks_file
+from paft_trainer.launching.heartbeats import Heartbeat
 from paft_trainer.reporting import FileReportSink, Reporter
 from paft_trainer.stage_store import open_stage_store
 from paft_trainer.training.arm import train_arm

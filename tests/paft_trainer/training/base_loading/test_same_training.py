@@ -14,9 +14,9 @@ from tests.tiny_models import build_checkpoint
 
 from paft_api.causes import CAUSE_FACTS, Cause
 from paft_api.run_spec import RunSpec
-from paft_trainer.arm_launcher import prepare_base
 from paft_trainer.base.index import index_base
 from paft_trainer.base.kept_index import read_pieces
+from paft_trainer.launching.arm_launcher import prepare_base
 from paft_trainer.storage.file_store import FileStore, path_of, uri_of
 
 pytestmark = pytest.mark.slow

@@ -18,10 +18,10 @@ from paft_api.report import ReportState
 from paft_api.run_spec import TerminationMessage
 from paft_api.storage_survey import FolderState, ItemKind
 from paft_cli.local.attempt_process import start_time_of
-from paft_trainer.arm_launcher import prepare_base
 from paft_trainer.keeping.reading import read_stages
 from paft_trainer.keeping.saved_checkpoints import list_checkpoints
 from paft_trainer.keeping.survey import judged_stage
+from paft_trainer.launching.arm_launcher import prepare_base
 from paft_trainer.storage.file_store import FileStore
 from paft_trainer.training.rank import run_rank
 

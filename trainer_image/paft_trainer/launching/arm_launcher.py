@@ -20,15 +20,15 @@ from paft_trainer.base.cache_checks import require_usable_cache
 from paft_trainer.base.index import index_base
 from paft_trainer.base.local_base import write_local_base
 from paft_trainer.errors import ArtifactMismatch
-from paft_trainer.failure_records import read_failure_records
-from paft_trainer.hang_watch import HangWatch
 from paft_trainer.keeping.attempt_marker import AttemptEnd
 from paft_trainer.keeping.marked_attempt import best_effort
 from paft_trainer.keeping.own_attempts import clean_up_before, marked_arm_attempt
+from paft_trainer.launching.failure_records import read_failure_records
+from paft_trainer.launching.hang_watch import HangWatch
+from paft_trainer.launching.parent_process import die_with_parent
+from paft_trainer.launching.rendezvous import NodeRendezvous, rendezvous_of
 from paft_trainer.out_of_memory import OutOfMemoryCounter
-from paft_trainer.parent_process import die_with_parent
 from paft_trainer.published_adapters import find_published_adapter
-from paft_trainer.rendezvous import NodeRendezvous, rendezvous_of
 from paft_trainer.reporting import Reporter
 from paft_trainer.stage_store import open_impatient_store, open_stage_store
 from paft_trainer.storage import ObjectStore

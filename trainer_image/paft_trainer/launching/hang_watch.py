@@ -18,8 +18,8 @@ from typing import Self
 
 from paft_api.causes import CAUSE_FACTS, Cause
 from paft_api.report import Failure
-from paft_trainer.failure_records import write_failure_record
-from paft_trainer.heartbeats import Beat, read_beats
+from paft_trainer.launching.failure_records import write_failure_record
+from paft_trainer.launching.heartbeats import Beat, read_beats
 
 LONGEST_INTERVALS = 10
 """A step may take so many times as long as the longest of the last ones."""

@@ -23,8 +23,8 @@ from paft_api.stages import StageName
 from paft_trainer.config_map_reports import ConfigMapReportSink, pod_api_server
 from paft_trainer.failures import classify
 from paft_trainer.kernel_cache import keep_kernels_in
-from paft_trainer.parent_process import stop_with_parent
-from paft_trainer.rank_forkserver import start_importing
+from paft_trainer.launching.parent_process import stop_with_parent
+from paft_trainer.launching.rank_forkserver import start_importing
 from paft_trainer.report_forwarder import ReportForwarder
 from paft_trainer.reporting import FileReportSink, Reporter
 
@@ -91,13 +91,13 @@ def _run(run_spec: RunSpec, reporter: Reporter) -> bool:
             return True
         case StageName.SFT | StageName.PREFERENCE:
             start_importing(run_spec)
-            from paft_trainer.arm_launcher import launch_arm
+            from paft_trainer.launching.arm_launcher import launch_arm
 
             return launch_arm(run_spec, reporter)
 
 
 def _end_failed(run_spec: RunSpec, reporter: Reporter, error: Exception) -> int:
-    from paft_trainer.arm_launcher import RankFailed
+    from paft_trainer.launching.arm_launcher import RankFailed
 
     if isinstance(error, RankFailed):
         failure = error.failure

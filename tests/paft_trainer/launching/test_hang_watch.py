@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from paft_api.causes import Cause
-from paft_trainer.failure_records import read_failure_records
-from paft_trainer.hang_watch import (
+from paft_trainer.launching.failure_records import read_failure_records
+from paft_trainer.launching.hang_watch import (
     DUMP_SIGNAL,
     FIRST_STEP_SECONDS,
     HangWatch,
@@ -19,7 +19,7 @@ from paft_trainer.hang_watch import (
     rank_behind,
     stacks_file,
 )
-from paft_trainer.heartbeats import Beat, Heartbeat
+from paft_trainer.launching.heartbeats import Beat, Heartbeat
 
 
 def beat(*, count: int = 20, at: float = 0.0, longest: float = 2.0, allowance: float = 0.0) -> Beat:

@@ -18,9 +18,9 @@ from paft_api.causes import CAUSE_FACTS, EXIT_STOPPED, EXIT_SUCCEEDED, Cause
 from paft_api.report import Failure, ReportState, StageReport
 from paft_api.run_spec import RunSpec, TerminationMessage
 from paft_api.stages import StageName
-from paft_trainer import launcher
-from paft_trainer.launcher import launch
-from paft_trainer.parent_process import PARENT_VARIABLE
+from paft_trainer.launching import launcher
+from paft_trainer.launching.launcher import launch
+from paft_trainer.launching.parent_process import PARENT_VARIABLE
 
 
 class Attempt:

@@ -10,7 +10,7 @@ from multiprocessing import forkserver
 from paft_api.run_spec import RunSpec, World
 
 RANK_MODULE = "paft_trainer.training.preloaded_rank"
-_PRELOADED = ["paft_trainer.forkserver_process", RANK_MODULE]
+_PRELOADED = ["paft_trainer.launching.forkserver_process", RANK_MODULE]
 
 
 def start_importing(run_spec: RunSpec) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from paft_trainer.heartbeats import Heartbeat, read_beats
+from paft_trainer.launching.heartbeats import Heartbeat, read_beats
 
 
 class Clock:

@@ -10,7 +10,7 @@ from tests.ranks import free_port
 from paft_api.causes import Cause
 from paft_api.run_spec import World
 from paft_trainer.errors import ConfigInvalid, StageFailed
-from paft_trainer.rendezvous import NodeRendezvous, rendezvous_of
+from paft_trainer.launching.rendezvous import NodeRendezvous, rendezvous_of
 
 VARIABLES = {"JOB_COMPLETION_INDEX": "1", "MASTER_ADDR": "tiny-sft-1-0.tiny-sft", "MASTER_PORT": "29500"}
 
