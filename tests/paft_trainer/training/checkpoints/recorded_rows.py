@@ -10,7 +10,7 @@ from typing import Any
 from tests.ranks import Case, Outcome, outcome_of, run_case, run_on_ranks
 
 from paft_api.run_spec import RunSpec
-from paft_trainer.arm_launcher import prepare_base
+from paft_trainer.launching.arm_launcher import prepare_base
 from paft_trainer.storage import open_store
 
 Rows = dict[int, list[list[int]]]

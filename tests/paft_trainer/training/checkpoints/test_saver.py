@@ -11,8 +11,8 @@ from tests.paft_trainer.training.checkpoints.held_store import HeldStore
 from tests.run_specs import arm_run_spec, write_sums
 from tests.tiny_models import build_checkpoint
 
-from paft_trainer.heartbeats import Heartbeat
 from paft_trainer.keeping.saved_checkpoints import list_checkpoints
+from paft_trainer.launching.heartbeats import Heartbeat
 from paft_trainer.reporting import Reporter
 from paft_trainer.storage import StorageUnavailable
 from paft_trainer.storage.file_store import FileStore
