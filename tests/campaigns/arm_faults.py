@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
@@ -53,12 +54,15 @@ def _run_all(wanted: Sequence[Trial], results: Results, *, lanes: int) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="paft-campaign-", ignore_cleanup_errors=True) as directory,
         ThreadPoolExecutor(lanes, thread_name_prefix="lane") as threads,
+        ExitStack() as stack,
     ):
         if not can_mount(Path(directory) / "disk"):
             print("Full disks are left out: they are mounted, which root may do only.", flush=True)
             wanted = [trial for trial in wanted if trial.kind is not Kind.FULL_DISK]
         trials = Trials(Path(directory))
         futures = [threads.submit(run, trial, trials) for trial in wanted]
+        # What goes wrong in the campaign itself ends it at once.
+        stack.callback(threads.shutdown, cancel_futures=True)
         for number, future in enumerate(as_completed(futures), start=1):
             result = future.result()
             results.add(result)

@@ -26,6 +26,7 @@ from paft_trainer.keeping.own_attempts import clean_up_before, marked_arm_attemp
 from paft_trainer.launching.failure_records import read_failure_records
 from paft_trainer.launching.hang_watch import HangWatch
 from paft_trainer.launching.parent_process import die_with_parent
+from paft_trainer.launching.peer_watch import PeerWatch
 from paft_trainer.launching.rendezvous import NodeRendezvous, rendezvous_of
 from paft_trainer.out_of_memory import OutOfMemoryCounter
 from paft_trainer.published_adapters import find_published_adapter
@@ -144,10 +145,17 @@ def _run_ranks(run_spec: RunSpec, base_folder: Path, rendezvous: NodeRendezvous)
         shutdown_timeout=run_spec.stop_grace_seconds,
     )
     watch = HangWatch(Path(run_spec.scratch_directory), hang_timeout=_arm(run_spec).spec.training.hang_timeout)
-    with _handlers_kept(), watch:
+    peers = PeerWatch(rendezvous, Path(run_spec.scratch_directory), partial(_processes_of_ranks, agent))
+    with _handlers_kept(), watch, peers:
         result = agent.run()
     if result.is_failed():
         raise ChildFailedError(_rank.__name__, result.failures)
+
+
+def _processes_of_ranks(agent: LocalElasticAgent) -> dict[int, int]:
+    """Process ids of those that have been started, by rank."""
+    workers = agent.get_worker_group().workers
+    return {worker.global_rank: worker.id for worker in workers if isinstance(worker.id, int)}
 
 
 @contextmanager

@@ -5,6 +5,7 @@ torch's own static rendezvous waits for the others inside C++, where no SIGTERM 
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -28,7 +29,7 @@ class NodeRendezvous(RendezvousHandler):
     """One store for `nodes` launchers, served by node 0 at `port`; 0 means any that is free, for one node.
 
     `address`: of node 0, for the others. Node 0 itself and its ranks need no name of their own to be known yet.
-    `node`: index of this one.
+    `node`: index of this one. `met`: set once all have come.
     """
 
     def __init__(
@@ -43,11 +44,12 @@ class NodeRendezvous(RendezvousHandler):
     ) -> None:
         self._run_id = run_id
         self.node = node
-        self._nodes = nodes
+        self.nodes = nodes
         self._address = _LOOPBACK if node == 0 else address
         self._port = port
         self._longest_wait = longest_wait
         self._server: TCPStore | None = None
+        self.met = threading.Event()
 
     def next_rendezvous(self) -> RendezvousInfo:
         """Wait for all nodes. Raises StageFailed where one does not come."""
@@ -55,7 +57,18 @@ class NodeRendezvous(RendezvousHandler):
         self._server = self._connect(deadline)
         store = PrefixStore(self._run_id, self._server)
         self._meet(store, deadline)
-        return RendezvousInfo(store, self.node, self._nodes, RendezvousStoreInfo(self._address, self._server.port))
+        self.met.set()
+        return RendezvousInfo(store, self.node, self.nodes, RendezvousStoreInfo(self._address, self._server.port))
+
+    def open_store(self) -> Store:
+        """One more connection, for another thread than the agent's, whose waits it shall not share. Once all have met.
+
+        Raises DistError.
+        """
+        assert self._server is not None
+        timeout = timedelta(seconds=_ATTEMPT_SECONDS)
+        store = TCPStore(self._address, self._server.port, is_master=False, wait_for_workers=False, timeout=timeout)
+        return PrefixStore(self._run_id, store)
 
     def _connect(self, deadline: float) -> TCPStore:
         while self.node != 0 and not self._is_reachable():
@@ -73,10 +86,10 @@ class NodeRendezvous(RendezvousHandler):
 
     def _meet(self, store: Store, deadline: float) -> None:
         store.set(_key(self.node), "")
-        while missing := [node for node in range(self._nodes) if not store.check([_key(node)])]:
+        while missing := [node for node in range(self.nodes) if not store.check([_key(node)])]:
             if time.monotonic() > deadline:
                 nodes = "node" if len(missing) == 1 else "nodes"
-                raise self._nobody(f"{nodes} {', '.join(map(str, missing))} of {self._nodes} did not come")
+                raise self._nobody(f"{nodes} {', '.join(map(str, missing))} of {self.nodes} did not come")
             time.sleep(_PAUSE_SECONDS)
 
     def _nobody(self, what: str) -> StageFailed:
