@@ -115,6 +115,10 @@ def require_waited(reports: list[StageReport]) -> None:
     assert "SlowDown" in told
     assert reports[-1].state is ReportState.SUCCEEDED
     assert reports[-1].progress.waiting_for is None
+    # The store is away for three seconds at least, and a wait counts from its beginning.
+    time = reports[-1].time
+    assert time is not None
+    assert time.wait_for_storage > 2
 
 
 def test_prepare_waits_for_a_store_that_is_away_for_some_seconds(
