@@ -1,5 +1,6 @@
 """Sessions of boto3 that find the credentials a connection asks for, and never tell them."""
 
+from functools import cache
 from pathlib import Path
 
 import boto3
@@ -10,6 +11,7 @@ from botocore.credentials import (
     Credentials,
     ReadOnlyCredentials,
 )
+from botocore.loaders import Loader, create_loader
 
 from paft_trainer.storage.errors import StorageAuth
 from paft_trainer.storage.s3_connection import S3Connection
@@ -27,10 +29,17 @@ def open_session(connection: S3Connection) -> boto3.session.Session:
     # Web identities are exchanged for credentials in a region, too, and not every pod is told one.
     core.set_config_variable("region", connection.region or core.get_config_variable("region") or DEFAULT_REGION)
     core.set_config_variable("metadata_service_num_attempts", METADATA_TRIES)
+    core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
     if connection.credentials_directory is not None:
         provider = MountedSecretProvider(connection.credentials_directory)
         core.register_component("credential_provider", CredentialResolver([provider]))
     return boto3.session.Session(botocore_session=core)
+
+
+@cache
+def _loader(search_path: str | None) -> Loader:
+    """One for all sessions: it remembers descriptions of services, which take longer to parse than all else."""
+    return create_loader(search_path)
 
 
 class MountedSecretProvider(CredentialProvider):
