@@ -106,6 +106,17 @@ def test_broken_records_and_those_of_other_bases_are_read_again(tmp_path: Path) 
     assert store.given == 2 * before
 
 
+def test_records_that_outlived_their_reader_go_when_the_index_is_found(storage: StorageSpec) -> None:
+    """One that is killed between keeping the index and deleting them leaves both."""
+    store, base = open_store(storage), f"{storage.artifacts_uri}base/"
+    put_base(store, base, SINGLE)
+    index = index_base(store, base, storage.artifacts_uri)
+    folder = unfinished_index_folder(storage.artifacts_uri, listing_digest_of(index))
+    store.put(f"{folder}000000.pieces", b"what was hashed")
+    assert index_base(store, base, storage.artifacts_uri) == index
+    assert not [*store.list(folder)]
+
+
 @pytest.mark.parametrize("lost", ["pieces", "index", "cut"])
 def test_a_base_whose_index_is_not_whole_is_read_again(lost: str, storage: StorageSpec) -> None:
     store, base = open_store(storage), f"{storage.artifacts_uri}base/"

@@ -45,10 +45,12 @@ def index_base(
     listing = _list_base(store, base_uri)
     if artifacts_uri is None:
         return _read_base(store, base_uri, listing, None, on_bytes=on_bytes, on_size=on_size)[0]
+    unfinished = UnfinishedIndex(store, unfinished_index_folder(artifacts_uri, listing.digest), listing.digest)
     kept = find_index(store, artifacts_uri, listing.digest)
     if kept is not None:
+        # One that was killed between keeping the index and this has left something.
+        unfinished.delete()
         return kept
-    unfinished = UnfinishedIndex(store, unfinished_index_folder(artifacts_uri, listing.digest), listing.digest)
     index, pieces = _read_base(store, base_uri, listing, unfinished, on_bytes=on_bytes, on_size=on_size)
     index = keep_index(store, artifacts_uri, listing.digest, index, pieces)
     unfinished.delete()
