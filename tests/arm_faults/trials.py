@@ -2,8 +2,8 @@
 
 - The attempt ends by itself, with the right cause, in the termination message and the exit code, and no rank is left.
 - Nothing that is not finite was saved, and after a NaN no adapter was published.
-- The next attempt needs nobody: it goes on from a checkpoint that is at most one interval old, at whatever number of
-  ranks.
+- The next attempt needs nobody: it goes on from the checkpoint of the newest step at which one was due, or from the one
+  before where that was on its way to storage, at whatever number of ranks.
 - It ends as an arm that nothing interrupted: with the same adapter, byte for byte, at the same number of ranks; else
   with losses and weights within a tolerance.
 """

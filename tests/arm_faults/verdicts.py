@@ -72,11 +72,17 @@ def wrong_start(trial: Trial, first: ObservedAttempt, second: ObservedAttempt, t
     if adapter is not None and adapter.adopted:
         return
     resumed = progress.resumed_step or 0
-    lost = (first.steps_begun if torn is None else torn) - resumed
-    if lost > SAVE_STEPS:
-        yield f"{lost} steps were lost: it went on from step {resumed}"
+    if resumed < (due := _newest_saved(first) if torn is None else torn - SAVE_STEPS):
+        yield f"it went on from step {resumed}, and step {due} was saved; {first.steps_begun} steps were begun"
     if trial.kind is Kind.STOPPED and resumed != (first.report.progress.checkpoint_step or 0):
         yield f"it went on from step {resumed}, and had saved {first.report.progress.checkpoint_step}"
+
+
+def _newest_saved(attempt: ObservedAttempt) -> int:
+    """The step that an attempt at least has saved: the newest one due, or the one before where that was on its way."""
+    due = max(attempt.steps_begun - 1, 0) // SAVE_STEPS * SAVE_STEPS
+    is_complete = f"checkpoint of step {due}: complete" in attempt.log()
+    return due if is_complete else due - SAVE_STEPS
 
 
 def wrong_result(found: AdapterResult, unbroken: AdapterResult, *, same_world: bool) -> Iterator[str]:

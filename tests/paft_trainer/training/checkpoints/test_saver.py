@@ -200,3 +200,4 @@ def test_a_save_before_training_fails_counts(open_session: Callable[..., ArmSess
     with pytest.raises(ArithmeticError):
         fail()
     assert steps_in(session) == [4]
+    assert session.reporter.progress.checkpoint_step == 4

@@ -57,9 +57,7 @@ class CheckpointSaver:
         if error is None:
             self._finish()
         elif self._running is not None:
-            seconds = min(LAST_SECONDS, self._session.run_spec.stop_grace_seconds / 2)
-            with self._session.heartbeat.resting(seconds):
-                self._running.wait_a_last_time(seconds)
+            self._wait_a_last_time(self._running)
 
     def save(self, snapshot_of: Callable[[], Snapshot]) -> None:
         """Begin a save, after the one before is complete. Collective. Raises errors of the store."""
@@ -109,6 +107,15 @@ class CheckpointSaver:
         with session.heartbeat.resting(session.run_spec.storage.retry_window):
             self._end_running()
         session.save_stall.final_seconds = time.monotonic() - began
+
+    def _wait_a_last_time(self, running: BackgroundSave) -> None:
+        """Where training has failed. What comes of it is rank 0's alone to tell."""
+        session = self._session
+        seconds = min(LAST_SECONDS, session.run_spec.stop_grace_seconds / 2)
+        with session.heartbeat.resting(seconds):
+            running.wait_a_last_time(seconds)
+        if self._completed_step > self._saved_step:
+            session.reporter.update(checkpoint_step=self._completed_step)
 
     def _end_running(self) -> None:
         """Wait for the save that is on its way. Collective where there is one, as all ranks know."""
