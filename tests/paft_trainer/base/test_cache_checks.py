@@ -62,14 +62,6 @@ def another_user() -> Iterator[None]:
 
 
 @pytest.fixture
-def open_root(tmp_path: Path) -> Path:
-    """Everybody gets as far as this."""
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
-    return tmp_path
-
-
-@pytest.fixture
 def told(tmp_path: Path) -> RunSpec:
     return prepare_run_spec(tmp_path, {"artifactsUri": f"file://{tmp_path}/artifacts/"})
 
@@ -77,9 +69,9 @@ def told(tmp_path: Path) -> RunSpec:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("make", [of_another_user, with_extents_of_another_user])
 def test_a_folder_for_others_to_write_is_refused_by_field_path_and_remedy(
-    open_root: Path, told: RunSpec, make: Callable[[Path], Path]
+    open_folder: Path, told: RunSpec, make: Callable[[Path], Path]
 ) -> None:
-    folder = make(open_root)
+    folder = make(open_folder)
     with pytest.raises(ConfigInvalid) as caught, another_user():
         require_usable_cache(with_cache(told, folder))
     assert caught.value.message == (

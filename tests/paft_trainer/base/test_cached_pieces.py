@@ -292,10 +292,8 @@ def test_files_have_the_mode_of_the_folder_whatever_the_umask(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
-def test_users_share_a_folder_that_all_may_write_to(tmp_path: Path) -> None:
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
-    base = Base(tmp_path, "base", LARGER)
+def test_users_share_a_folder_that_all_may_write_to(open_folder: Path) -> None:
+    base = Base(open_folder, "base", LARGER)
     base.cache.mkdir()
     base.cache.chmod(0o1777)
     readers = [
@@ -317,11 +315,9 @@ def test_users_share_a_folder_that_all_may_write_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
-def test_what_another_user_makes_just_now_is_left_alone(tmp_path: Path) -> None:
+def test_what_another_user_makes_just_now_is_left_alone(open_folder: Path) -> None:
     """For a moment it has a mode that only its maker may open it with."""
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
-    base = Base(tmp_path, "base", SINGLE)
+    base = Base(open_folder, "base", SINGLE)
     folder = base.cache / "extents" / base.index.base_digest.removeprefix("sha256:")
     folder.mkdir(parents=True)
     for shared in (base.cache, folder.parent, folder):
