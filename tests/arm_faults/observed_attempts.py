@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +23,7 @@ from paft_trainer.launching.heartbeats import read_beats
 from paft_trainer.launching.launcher import launch
 
 _LOOK_SECONDS = 0.002
+_LONGEST_SECONDS = 120.0
 HANG_SECONDS = 5
 RETRY_SECONDS = 2
 
@@ -104,7 +104,12 @@ class ObservedAttempt:
             node.start(**(several if self.world.nodes > 1 else {}))
 
     def end(self) -> list[int]:
-        """Wait for all launchers; their exit codes."""
+        """Wait for all launchers; their exit codes. Those that do not end are killed, which their code tells."""
+        deadline = time.monotonic() + _LONGEST_SECONDS
+        while self._launchers() and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+        for pid in self._launchers():
+            os.kill(pid, signal.SIGKILL)
         return [node.end() for node in self.nodes]
 
     def wait_for(self, moment: int, delay: float) -> bool:
@@ -157,11 +162,10 @@ class ObservedAttempt:
         # A pass of the step after them tells that they are done.
         return self.steps_begun > steps
 
-    def _launchers(self) -> Iterator[int]:
-        for node in self.nodes:
-            if node.process is not None and node.process.is_alive():
-                assert node.process.pid is not None
-                yield node.process.pid
+    def _launchers(self) -> list[int]:
+        """Process ids of those that run."""
+        processes = [node.process for node in self.nodes if node.process is not None]
+        return [process.pid for process in processes if process.pid is not None and process.is_alive()]
 
 
 def _launch(
