@@ -37,7 +37,10 @@ def strike(trial: Trial, attempt: ObservedAttempt, disk: Path | None) -> RightEn
 
 
 def _kill_rank(trial: Trial, attempt: ObservedAttempt, _: Path | None) -> RightEnd | None:
-    if not attempt.wait_for(trial.moment, trial.delay) or not _signal(attempt.pids[trial.victim], signal.SIGKILL):
+    if not attempt.wait_for(trial.moment, trial.delay):
+        return None
+    pid = attempt.pids.get(trial.victim)
+    if pid is None or not _signal(pid, signal.SIGKILL):
         return None
     return RightEnd(cause=Cause.UNKNOWN, rank=trial.victim)
 
@@ -54,8 +57,8 @@ def _stop(trial: Trial, attempt: ObservedAttempt, _: Path | None) -> RightEnd | 
 def _hang(trial: Trial, attempt: ObservedAttempt, _: Path | None) -> RightEnd | None:
     if not attempt.wait_for(trial.moment, trial.delay):
         return None
-    pid = attempt.pids[trial.victim]
-    if not _signal(pid, signal.SIGSTOP):
+    pid = attempt.pids.get(trial.victim)
+    if pid is None or not _signal(pid, signal.SIGSTOP):
         return None
     if any(beat.allowance == float("inf") for beat in read_beats(attempt.nodes[0].scratch).values()):
         # Publishing has begun, which is watched by others.

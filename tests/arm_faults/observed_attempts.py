@@ -59,10 +59,19 @@ class ObservedNode(Attempt):
         return self
 
     @property
+    def begun(self) -> int:
+        """How many ranks have begun here."""
+        return len(list(self.observed.glob("rank-*.pid")))
+
+    @property
     def pids(self) -> dict[int, int]:
-        """Process ids of the ranks that have begun here, by rank."""
-        files = self.observed.glob("rank-*.pid")
-        return {int(file.stem.removeprefix("rank-")): int(file.read_text()) for file in files}
+        """Process ids of the ranks that run here, by rank; not of who was given the number of one that has ended."""
+        running = {}
+        for file in self.observed.glob("rank-*.pid"):
+            pid, started = map(int, file.read_text().split())
+            if start_time_of(pid) == started:
+                running[int(file.stem.removeprefix("rank-"))] = pid
+        return running
 
     @property
     def scratch(self) -> Path:
@@ -127,7 +136,7 @@ class ObservedAttempt:
 
     @property
     def pids(self) -> dict[int, int]:
-        """Process ids of the ranks, by rank."""
+        """Process ids of the ranks that run, by rank."""
         return {rank: pid for node in self.nodes for rank, pid in node.pids.items()}
 
     @property
@@ -144,7 +153,7 @@ class ObservedAttempt:
     def survivors(self, *, seconds: float = 20) -> list[int]:
         """Ranks whose processes are there although their launchers have ended."""
         deadline = time.monotonic() + seconds
-        while left := [rank for rank, pid in self.pids.items() if start_time_of(pid) is not None]:
+        while left := sorted(self.pids):
             if time.monotonic() > deadline:
                 break
             time.sleep(_LOOK_SECONDS)
@@ -156,7 +165,7 @@ class ObservedAttempt:
         return "\n".join(f"{file.name}\n{file.read_text(errors='replace')}" for file in files)
 
     def _has_begun(self) -> bool:
-        return len(self.pids) == self.world.ranks
+        return sum(node.begun for node in self.nodes) == self.world.ranks
 
     def _has_done(self, steps: int) -> bool:
         # A pass of the step after them tells that they are done.

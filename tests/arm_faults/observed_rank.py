@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from paft_api.run_spec import RunSpec
+from paft_cli.local.attempt_process import start_time_of
 
 POISON_FILE = "poison.json"
 
@@ -23,7 +24,8 @@ def observed_rank(run_spec_json: str, base_folder: str) -> None:
     rank = int(os.environ["RANK"])
     folder = observation_folder(RunSpec.model_validate_json(run_spec_json))
     write_output_to(folder / f"rank-{rank}.log")
-    (folder / f"rank-{rank}.new").write_text(str(os.getpid()))
+    pid = os.getpid()
+    (folder / f"rank-{rank}.new").write_text(f"{pid} {start_time_of(pid)}")
     (folder / f"rank-{rank}.new").rename(folder / f"rank-{rank}.pid")
     poison = folder / POISON_FILE
     if poison.exists():
