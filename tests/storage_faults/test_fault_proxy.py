@@ -196,10 +196,10 @@ def test_a_stalled_answer_without_a_body_does_not_come(proxy: FaultProxy, server
 def test_a_cut_body_reaches_the_server_by_half_and_is_not_carried_out(proxy: FaultProxy, server: Server) -> None:
     plan(proxy, Fault.CUT_BODY)
     require_reset(proxy)
+    assert server.torn.get(timeout=10) == BODY[: len(BODY) // 2]
     assert server.asked == ["PUT"]
     assert "/new" not in server.stored
     assert put(proxy) == (200, b"")
-    assert server.torn.get(timeout=10) == BODY[: len(BODY) // 2]
 
 
 def test_a_cut_answer_ends_in_good_order_after_half_of_it(proxy: FaultProxy, server: Server) -> None:
