@@ -3,9 +3,10 @@
     python benchmarks/train.py [--quick] [--json FILE]
 
 Both arms of SmolLM2-135M-Instruct on CPU, in one process and on two ZeRO-3 ranks; every program trains the same rows in
-the same order in fresh processes. DPO is also measured with its reference computed in every step. What a checkpoint
-makes the product stand still is told as a share of the steps between two by default. `--quick` measures a small random
-Llama, once. A goal that is missed is shown as missed; the exit code is 1 only where measuring failed.
+the same order in fresh processes. What the penalty adds is the time of its optimizer alone. DPO is also measured with
+its reference computed in every step. What a checkpoint makes the product stand still is told as a share of the steps
+between two by default. `--quick` measures a small random Llama, once. A goal that is missed is shown as missed; the
+exit code is 1 only where measuring failed.
 """
 
 import sys
@@ -17,12 +18,13 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from benchmarks.l1_step_cost import measure_step_cost, step_cost_measurements
 from benchmarks.measurements import Measurement, open_console, tell_goals
 from benchmarks.processes import ROOT, MeasuringFailed
 from benchmarks.train_load.measuring import measure_start, measure_training
 from benchmarks.train_load.programs import Program
 from benchmarks.train_load.results import Case, Results, figures, goals, start_table, step_table
-from benchmarks.train_load.settings import TrainSetting, small, smollm2
+from benchmarks.train_load.settings import TrainSetting, small, smollm2, threads_of, trained_entries
 
 from paft_api.stages import ARMS, StageName
 
@@ -59,7 +61,15 @@ def measure(setting: TrainSetting, folder: Path) -> list[Measurement]:
     console = open_console()
     console.print(step_table(results, f"Optimizer steps of {setting.name}"))
     console.print(start_table(results.start))
-    return figures(results) + goals(results)
+    return figures(results) + goals(results) + measure_penalty(setting, results)
+
+
+def measure_penalty(setting: TrainSetting, results: Results) -> list[Measurement]:
+    """What the optimizer of each kind of penalty adds to a step: alone, as a share of a step is less than noise."""
+    ranks = max(RANKS)
+    seconds_per_step = results.seconds(Program.OURS, StageName.SFT, ranks)
+    seconds = measure_step_cost(trained_entries(setting.base) // ranks, threads=threads_of(ranks))
+    return step_cost_measurements(seconds, seconds_per_step=seconds_per_step)
 
 
 def measure_steps(setting: TrainSetting, folder: Path) -> Results:

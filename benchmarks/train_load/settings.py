@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from benchmarks.processes import ROOT, run_python
 from tests.run_specs import arm_run_spec
 from tests.tiny_models import build_checkpoint
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from paft_api.run_spec import RunSpec
 from paft_api.stages import StageName
@@ -16,6 +18,7 @@ from paft_api.stages import StageName
 DATA = ROOT / "examples" / "data"
 ROWS_PER_STEP = 4
 ROWS_PER_PASS = 2
+LORA_R = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +42,26 @@ class TrainSetting:
             "learningRate": 1e-4,
         }
         data = DATA / ("gsm8k-train.jsonl" if stage is StageName.SFT else "pairs-train.jsonl")
-        threads = max(1, (os.cpu_count() or 1) // ranks)
         run_spec = arm_run_spec(
             stage.value, base=self.base, data=data, artifacts=folder, processes=ranks, training=training
         )
         document = run_spec.to_document()
-        document[stage.value]["world"]["threadsPerProcess"] = threads  # type: ignore[index]
-        document[stage.value]["spec"]["lora"]["r"] = 16  # type: ignore[index]
+        document[stage.value]["world"]["threadsPerProcess"] = threads_of(ranks)  # type: ignore[index]
+        document[stage.value]["spec"]["lora"]["r"] = LORA_R  # type: ignore[index]
         return RunSpec.model_validate(document, strict=False)
+
+
+def threads_of(ranks: int) -> int:
+    """Threads of each of so many processes."""
+    return max(1, (os.cpu_count() or 1) // ranks)
+
+
+def trained_entries(base: Path) -> int:
+    """Entries of A and B together, on all linear layers."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base))
+    linear = [one for name, one in model.named_modules() if isinstance(one, torch.nn.Linear) and name != "lm_head"]
+    return sum(LORA_R * (one.in_features + one.out_features) for one in linear)
 
 
 def small(folder: Path) -> TrainSetting:
