@@ -9,6 +9,7 @@ from typing import Any
 
 from hack.control_plane.client import Object
 
+from paft_api.stage_time import StageTime
 from paft_operator.observing.records import STOPPED_AT
 
 Change = tuple[str, str]
@@ -17,6 +18,8 @@ Change = tuple[str, str]
 PLACEHOLDER = "JOB"
 UID = "00000000-0000-0000-0000-000000000000"
 _FINISHED = ("Succeeded", "Failed")
+_TIMES = ("time", "endedTime")
+_MEASURED = ("tokensPerSecond", "goodput", *_TIMES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,10 +169,17 @@ def _steps_back(before: Object, after: Object) -> Iterator[str]:
         yield f"the phase went from {before['phase']} to {after['phase']}"
 
 
+def _adds_up(document: Object) -> bool:
+    """Whether the parts of a stage's time are all of it."""
+    time = StageTime.model_validate(document, strict=False)
+    return sum(time.parts.values()) == (time.until - time.since).total_seconds()
+
+
 def final_of(status: Object) -> dict[str, Any]:
-    """The last status, without instants and what depends on how long things took."""
+    """The last status, without instants and what depends on how long things took: of times, whether they add up."""
     stages = [
-        {name: value for name, value in stage.items() if not name.endswith("At") and name != "tokensPerSecond"}
+        {name: value for name, value in stage.items() if not name.endswith("At") and name not in _MEASURED}
+        | {name: _adds_up(stage[name]) for name in _TIMES if name in stage}
         for stage in status["stages"]
     ]
     conditions = [

@@ -10,6 +10,7 @@ from tests.paft_operator.faults.outcomes import (
     backwards_of,
     changes_of,
     compare,
+    final_of,
     is_same_course,
     milestones_of,
 )
@@ -27,6 +28,20 @@ EXPECTED = Outcome(
     backwards=[],
     faults=[],
 )
+
+
+def status_with(**time: int) -> dict[str, object]:
+    """Of one stage that took ten seconds."""
+    instants = {"since": "2026-11-01T00:00:00Z", "until": "2026-11-01T00:00:10Z"}
+    stage = {"name": "sft", "startedAt": instants["since"], "goodput": "80%", "time": instants | time}
+    return {"stages": [stage], "conditions": []}
+
+
+def test_how_long_things_took_is_left_out_but_not_that_seconds_add_up() -> None:
+    whole, other, short = (final_of(status_with(queue=queue, train=8)) for queue in (2, 2, 1))
+    assert whole == other == {"stages": [{"name": "sft", "time": True}], "conditions": []}
+    assert short != whole
+    assert final_of(status_with(queue=6, load=4)) == whole
 
 
 def test_an_equal_outcome_is_right() -> None:
