@@ -93,7 +93,7 @@ def _lose_node(trial: Trial, attempt: ObservedAttempt, _: Path | None) -> RightE
     assert launcher is not None
     assert launcher.pid is not None
     found = [_signal(pid, signal.SIGKILL) for pid in (*attempt.nodes[lost].pids.values(), launcher.pid)]
-    return RightEnd(cause=Cause.PEER_LOST, node=1 - lost) if all(found) else None
+    return RightEnd(cause=Cause.PEER_LOST, node=1 - lost) if any(found) else None
 
 
 def _signal(pid: int, number: signal.Signals) -> bool:

@@ -119,8 +119,11 @@ def _run_with_fault(trial: Trial, attempt: ObservedAttempt, disk: Path | None) -
     codes = attempt.end()
     if disk is not None:
         free(disk)
-    if end is None or (codes[end.node] == EXIT_SUCCEEDED and trial.kind is not Kind.NAN):
+    if end is None:
         return None, [*wrong_success(codes)]
+    if codes[end.node] == EXIT_SUCCEEDED and trial.kind is not Kind.NAN:
+        # Of two nodes the other one was past all that it had to do with the lost one.
+        return None, [*wrong_success([codes[end.node]] if trial.kind is Kind.LOST_PEER else codes)]
     return end, [*wrong_end(attempt, codes, end), *wrong_remains(trial, attempt)]
 
 
