@@ -24,6 +24,7 @@ from paft_trainer.keeping.attempt_marker import AttemptEnd
 from paft_trainer.keeping.marked_attempt import best_effort
 from paft_trainer.keeping.own_attempts import clean_up_before, marked_arm_attempt
 from paft_trainer.launching.failure_records import read_failure_records
+from paft_trainer.launching.finished_event import use_finished_event
 from paft_trainer.launching.hang_watch import HangWatch
 from paft_trainer.launching.parent_process import die_with_parent
 from paft_trainer.launching.peer_watch import PeerWatch
@@ -128,6 +129,7 @@ def _tell_reading(base_uri: str, size: int) -> None:
 
 def _run_ranks(run_spec: RunSpec, base_folder: Path, rendezvous: NodeRendezvous) -> None:
     world = _world(run_spec)
+    use_finished_event()
     workers = WorkerSpec(
         role=run_spec.identity.stage,
         local_world_size=world.processes_per_node,
