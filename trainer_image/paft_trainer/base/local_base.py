@@ -4,13 +4,14 @@ It is read once for all ranks of a node, and holds no weights.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from paft_api.run_spec import NodeCache, RunSpec
 from paft_trainer.base.kept_files import KeptFiles
-from paft_trainer.base.kept_index import BaseIndex, parse_kept_pieces, read_raw_pieces
+from paft_trainer.base.kept_index import BaseFile, BaseIndex, parse_kept_pieces, read_raw_pieces
 from paft_trainer.base.piece_index import PieceIndex
 from paft_trainer.base.whole_copy import read_file
 from paft_trainer.checkpoint_files import INDEX_FILE
@@ -19,6 +20,7 @@ from paft_trainer.storage import ObjectStore
 # No file of a base can have these names and matter: they are written last.
 _INDEX_NAME = ".paft-index.json"
 _PIECES_NAME = ".paft-pieces"
+FILES_AT_ONCE = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,10 +44,13 @@ def write_local_base(store: ObjectStore, run_spec: RunSpec, index: BaseIndex, fo
     assert index.pieces is not None
     content = get(index.pieces.sha256, index.pieces.size, partial(read_raw_pieces, store, artifacts_uri, index))
     weights = parse_kept_pieces(artifacts_uri, index, content).files
-    for file in index.files:
-        if file.name not in weights and file.name != INDEX_FILE:
-            small = get(file.sha256, file.size, partial(read_file, store, base_uri, file))
-            (folder / file.name).write_bytes(small)
+
+    def write(file: BaseFile) -> None:
+        (folder / file.name).write_bytes(get(file.sha256, file.size, partial(read_file, store, base_uri, file)))
+
+    with ThreadPoolExecutor(FILES_AT_ONCE, "paft-small-files") as threads:
+        # All of them, so that what one raised is raised here.
+        list(threads.map(write, [one for one in index.files if one.name not in weights and one.name != INDEX_FILE]))
     (folder / _INDEX_NAME).write_text(index.to_json(), encoding="utf-8")
     (folder / _PIECES_NAME).write_bytes(content)
     return folder
