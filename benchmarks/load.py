@@ -4,10 +4,10 @@
 
 Two CPU ranks load SmolLM2-135M and a random Llama of 1.1 B parameters from a real S3 server on loopback: ours; the
 stock way, a download to disk by boto3 and from_pretrained; and, for comparison, the same bytes in ranged GETs that
-nobody verifies or keeps. Then whole arms run, one alone and both with a node's cache. The server counts what it sends.
-The base's index is there before, as after prepare. `--quick` takes SmolLM2 only, every way once. `--docs` prints the
-tables of docs/reference/base-loading.md. A goal that is missed is shown as missed; the exit code is 1 only where
-measuring failed.
+nobody verifies or keeps. Then whole arms run, one alone and both with a node's cache (of 1.1 B one after the other).
+The server counts what it sends. The base's index is there before, as after prepare. `--quick` takes SmolLM2 only, every
+way once. `--docs` prints the tables of docs/reference/base-loading.md. A goal that is missed is shown as missed; the
+exit code is 1 only where measuring failed.
 """
 
 import sys

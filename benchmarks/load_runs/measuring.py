@@ -24,6 +24,8 @@ from paft_api.run_spec import RunSpec
 from paft_api.stages import StageName
 
 WAYS = ("ours", "stock", "raw")
+LARGE_BYTES = 10**9
+"""Weights of which both arms at once would take more than 20 GB of memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,15 +75,15 @@ def measure_loading(way: str, base: Base, server: CountingServer, folder: Path) 
 
 
 def measure_arms(stages: tuple[StageName, ...], base: Base, server: CountingServer, folder: Path) -> Arms:
-    """All at once on one node; more than one share a node's cache. Raises MeasuringFailed."""
+    """All at once on one node, or in turn where memory might not do; more than one share a node's cache. Raises
+    MeasuringFailed."""
     with _new_folder(folder) as attempt:
         storage, cache = storage_of(server), attempt / "cache" if len(stages) > 1 else None
         run_specs = [arm_run_spec(stage, base, storage, attempt / stage, cache) for stage in stages]
         before = server.sent_bytes()
-        launchers = [
-            _start(_launch(run_spec, attempt / run_spec.identity.stage), attempt, server, {}) for run_spec in run_specs
-        ]
-        _wait(launchers, attempt)
+        commands = [_launch(run_spec, attempt / run_spec.identity.stage) for run_spec in run_specs]
+        for together in [[one] for one in commands] if base.weights > LARGE_BYTES else [commands]:
+            _wait([_start(command, attempt, server, {}) for command in together], attempt)
         sent, beside = _sent(before, server.sent_bytes(), base)
         return Arms(sent=sent, sent_beside=beside, kept=sum(_kept_weights(attempt / stage) for stage in stages))
 
