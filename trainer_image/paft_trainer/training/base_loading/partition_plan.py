@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from paft_trainer.base.piece_source import PART_BYTES
+
 LEAST_PART_BYTES = 1024 * 1024
 """Tensors whose parts are smaller are read without regard to them: a request costs as much as passing a megabyte on."""
-READ_TOGETHER_BYTES = 8 * 1024 * 1024
+READ_TOGETHER_BYTES = PART_BYTES
 """Of such tensors one rank reads so many neighbouring bytes, by one request, before it is the next one's turn."""
 EXCHANGED_BYTES = 32 * 1024 * 1024
 """What a rank passes on, or is passed, before ranks exchange it; both are held in memory until then."""
@@ -111,9 +113,10 @@ def plan_rounds(
 
 def _divide(layouts: Sequence[TensorLayout], world_size: int) -> dict[str, list[Reading]]:
     """Every piece to one rank: to the one that holds it, else to the one of its holders that has least to read."""
+    candidates = {layout.name: list(_candidates(layout, world_size)) for layout in layouts}
     load = [0] * world_size
     for layout in layouts:
-        for _, count, holders in _candidates(layout, world_size):
+        for _, count, holders in candidates[layout.name]:
             if len(holders) == 1:
                 load[holders[0]] += count * layout.piece_bytes
     turn = _Turn(load)
@@ -125,7 +128,7 @@ def _divide(layouts: Sequence[TensorLayout], world_size: int) -> dict[str, list[
                 count=count,
                 reader=holders[0] if len(holders) == 1 else turn.take(holders, count * layout.piece_bytes),
             )
-            for first, count, holders in _candidates(layout, world_size)
+            for first, count, holders in candidates[layout.name]
         ]
         for layout in layouts
     }
