@@ -15,6 +15,7 @@ class SpoilingStore(FileStore):
     """Spoils the first reads."""
 
     def __init__(self, spoilt: int) -> None:
+        super().__init__()
         self._spoilt = spoilt
 
     def read(self, uri: str) -> bytes:

@@ -105,6 +105,7 @@ class StuckStore(FileStore):
     """Answers so many requests, and then none any more."""
 
     def __init__(self, answers: int, stuck: Event) -> None:
+        super().__init__()
         self.answers = answers
         self.stuck = stuck
 

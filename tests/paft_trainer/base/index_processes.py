@@ -18,6 +18,7 @@ class WatchedStore(FileStore):
     """Counts the bytes of weights that it gave, and after `most` of them gives no more: `at_end` is called then."""
 
     def __init__(self, most: int = 2**60, at_end: Event | None = None) -> None:
+        super().__init__()
         self.given = 0
         self.most = most
         self._at_end = at_end

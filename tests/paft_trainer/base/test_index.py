@@ -164,6 +164,7 @@ class ChangingStore(FileStore):
     """The base is written to while it is read."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self._path = path
         self._reads = 0
 

@@ -59,6 +59,7 @@ class CountingStore(FileStore):
     """Tells which objects were read."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.read_uris: list[str] = []
 
     def read_range(self, uri: str, start: int, size: int, *, etag: str | None = None) -> bytes:

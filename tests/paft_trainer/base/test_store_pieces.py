@@ -80,6 +80,7 @@ class OnceWrong(FileStore):
     """Spoils the first answer that has a certain byte."""
 
     def __init__(self, position: int) -> None:
+        super().__init__()
         self.position = position
         self.left = 1
 

@@ -24,6 +24,7 @@ class SpoilingStore(FileStore):
     """Flips a bit in the first reads of ranges of a file. `first`: of those that begin there or later."""
 
     def __init__(self, name: str, times: int, *, first: int = 0) -> None:
+        super().__init__()
         self._name = name
         self._first = first
         self.left = times

@@ -209,6 +209,7 @@ class CountingStore(FileStore):
     """Counts the pieces that are held by nobody but their reader: those asked for and not yet given on."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.lock = threading.Lock()
         self.sizes: list[int] = []
 

@@ -44,11 +44,8 @@ class FileStore:
     `writer`: who writes, a word that what is not finished is called by.
     """
 
-    _prefix = _TEMPORARY_PREFIX
-
     def __init__(self, writer: str | None = None) -> None:
-        if writer is not None:
-            self._prefix = f"{_TEMPORARY_PREFIX}{writer}."
+        self._prefix = _TEMPORARY_PREFIX if writer is None else f"{_TEMPORARY_PREFIX}{writer}."
 
     def head(self, uri: str) -> ObjectInfo | None:
         """Size and ETag, or None."""
