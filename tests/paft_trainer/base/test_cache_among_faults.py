@@ -1,6 +1,7 @@
 """Many processes on one cache that is too small for their two bases, while some are killed and the disk rots."""
 
 import contextlib
+import os
 import random
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.paft_trainer.base.test_store_pieces import all_runs
 
 from paft_api.spec.storage import StorageSpec
 from paft_trainer.base import extents
+from paft_trainer.base.shared_files import lock_shared_file
 
 pytestmark = pytest.mark.slow
 
@@ -36,12 +38,17 @@ def reader_of(base: Base, *, max_bytes: int) -> Reader:
 
 
 def bytes_on_disk(directory: Path) -> int:
-    """Extents, whole or not; a lower bound, as files come and go while they are counted."""
-    size = 0
-    for path in directory.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            size += path.stat().st_size if path.is_file() else 0
-    return size
+    """Extents, whole or not. None is given room meanwhile, so that none is counted twice under two names."""
+    lock = lock_shared_file(directory / "extents" / "usage", patience_seconds=60.0)
+    assert lock is not None
+    try:
+        size = 0
+        for path in directory.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                size += path.stat().st_size if path.is_file() else 0
+        return size
+    finally:
+        os.close(lock)
 
 
 def rot_one(directory: Path, chance: random.Random) -> None:

@@ -4,7 +4,9 @@
     <directory>/<base digest>/…       the extents of each base, see extent_files
 
 The number is only a promise, made before anything is written. Whenever it says that there is no room, the files are
-counted, so that what a killed process promised does not stay promised.
+counted, so that what a killed process promised does not stay promised. No file is given room, or another name, without
+that lock: a file whose name changes while its folder is listed may be in the list under neither. So the sizes of the
+files never add up to more than the number, whoever is killed, and whenever.
 """
 
 import errno
@@ -15,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from paft_trainer.base.extent_files import PARTIAL_SUFFIX
+from paft_trainer.base.extent_files import PARTIAL_SUFFIX, PartialExtent
 from paft_trainer.base.shared_files import (
     NEW_PREFIX,
     PATIENCE_SECONDS,
@@ -53,28 +55,42 @@ class CacheRoom:
         self._kept = kept
         make_shared_folder(directory)
 
-    def reserve(self, size: int) -> bool:
-        """Promise room for an extent whose lock is held, and whose partial file has `size` bytes. False where there is
-        none. Raises OSError."""
+    def reserve(self, partial: PartialExtent) -> bool:
+        """Promise room for an extent. False where there is none. Raises OSError."""
+        size = partial.size
         with self._usage() as file:
             used = _read_number(file)
             if used is None or used + size > self._most:
                 used = self._make_room(size)
             has_room = used + size <= self._most
             _write_number(file, used + size if has_room else used)
+            if has_room:
+                partial.allot()
         return has_room
 
-    def give_back(self, size: int) -> None:
-        """What was promised is not used, or not any more. Raises OSError."""
+    @contextmanager
+    def kept(self, partial: PartialExtent) -> Iterator[None]:
+        """While an extent that has room is written: commit it then, or discard it where it was not written. Raises
+        OSError."""
+        try:
+            yield
+        except BaseException:
+            self._give_back(partial)
+            raise
+        with self._usage():
+            partial.commit()
+
+    def _give_back(self, partial: PartialExtent) -> None:
         with self._usage() as file:
+            partial.discard()
             used = _read_number(file)
             if used is not None:
-                _write_number(file, max(used - size, 0))
+                _write_number(file, max(used - partial.size, 0))
 
     def _make_room(self, size: int) -> int:
         """Delete what was not used for longest, as far as it must be; the bytes that are left."""
         extents, under_way = self._count()
-        used = sum(extent.size for extent in extents) + under_way - size
+        used = sum(extent.size for extent in extents) + under_way
         if used + size <= self._most:
             return used
         target = int(self._most * (1 - EVICTED_SHARE)) - size
@@ -98,7 +114,7 @@ class CacheRoom:
                 try:
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
-                    # Renamed or deleted meanwhile.
+                    # Deleted meanwhile.
                     continue
                 if _NAME.fullmatch(entry.name):
                     extents.append(_Used(used_at=status.st_mtime_ns, path=path, size=status.st_size))

@@ -129,22 +129,18 @@ class CachedPieces:
                     if contents is not None:
                         return contents
             self._files.delete(extent.name)
-            if not self._room.reserve(extent.size):
+            if not self._room.reserve(partial):
                 self._stop_keeping("there is no room in it that other bases could leave")
                 return [*self._source.read(wanted)]
             return self._write(partial, extent, wanted)
 
     def _write(self, partial: PartialExtent, extent: Extent, wanted: Sequence[PieceRun]) -> Contents:
         contents: Contents = []
-        try:
+        with self._room.kept(partial):
             for run, content in self._source.read(extent.runs):
                 partial.write_at(run.file_start - extent.start, content)
                 common = [part for one in wanted if (part := one.common(run)) is not None]
                 contents += [(part, part.part_of(run, content)) for part in common]
-            partial.commit()
-        finally:
-            if not partial.is_committed:
-                self._room.give_back(extent.size)
         return contents
 
     def _stop_keeping(self, why: str | None) -> None:

@@ -1,7 +1,8 @@
 """The files of extents in a folder that processes of a node share, each written once whoever asks for it.
 
     <folder>/<name>             an extent, whole
-    <folder>/<name>.partial     one that is being written; its writer holds a flock(2) on it
+    <folder>/<name>.partial     one that is being written; its writer holds a flock(2) on it, and its size is the room
+                                that it was promised, see cache_room
 
 The lock ends with its holder, so that a writer that is killed blocks nobody: the next one finds the file, and begins
 again. Nothing here is trusted: what is read is compared with the index.
@@ -48,21 +49,19 @@ class ExtentFiles:
     @contextmanager
     def locked(self, name: str, size: int, *, patience_seconds: float) -> Iterator["PartialExtent | None"]:
         """The right to write an extent of `size` bytes, which one process has at a time. None where another one has it
-        for all that time. What is not committed when the context ends is deleted."""
+        for all that time. What was not committed when the context ends is deleted."""
         path = self._folder / f"{name}{PARTIAL_SUFFIX}"
         descriptor = lock_shared_file(path, patience_seconds=patience_seconds)
         if descriptor is None:
             yield None
             return
-        partial = PartialExtent(path, self._folder / name, descriptor)
+        partial = PartialExtent(path, self._folder / name, descriptor, size=size)
         try:
-            # What a killed writer left goes; and the file tells from now on how much room it needs.
+            # What a killed writer left goes.
             os.ftruncate(descriptor, 0)
-            os.ftruncate(descriptor, size)
             yield partial
         finally:
-            if not partial.is_committed:
-                path.unlink(missing_ok=True)
+            partial.discard()
             os.close(descriptor)
 
     def delete(self, name: str) -> None:
@@ -71,13 +70,18 @@ class ExtentFiles:
 
 
 class PartialExtent:
-    """An extent that is being written. Raises OSError."""
+    """An extent of `size` bytes that is being written; CacheRoom alone calls allot and commit. Raises OSError."""
 
-    def __init__(self, path: Path, final: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, final: Path, descriptor: int, *, size: int) -> None:
         self._path = path
         self._final = final
         self._descriptor = descriptor
-        self.is_committed = False
+        self._is_ended = False
+        self.size = size
+
+    def allot(self) -> None:
+        """Have the file tell how much room it was promised."""
+        os.ftruncate(self._descriptor, self.size)
 
     def write_at(self, offset: int, content: memoryview) -> None:
         """Write bytes to their place."""
@@ -89,4 +93,10 @@ class PartialExtent:
     def commit(self) -> None:
         """Everything is written: show it to the others."""
         os.replace(self._path, self._final)
-        self.is_committed = True
+        self._is_ended = True
+
+    def discard(self) -> None:
+        """Delete it, unless it is committed, or deleted: then another process may have made a file of its name."""
+        if not self._is_ended:
+            self._path.unlink(missing_ok=True)
+            self._is_ended = True

@@ -34,13 +34,9 @@ class KeptFiles:
             if found is not None:
                 return found
             content = fetch()
-            if partial is not None and self._room.reserve(size):
-                try:
+            if partial is not None and self._room.reserve(partial):
+                with self._room.kept(partial):
                     partial.write_at(0, memoryview(content))
-                    partial.commit()
-                finally:
-                    if not partial.is_committed:
-                        self._room.give_back(size)
             return content
 
     def _find(self, sha256: str) -> bytes | None:

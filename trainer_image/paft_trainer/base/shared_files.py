@@ -87,8 +87,9 @@ def _make_file(path: Path) -> None:
         with contextlib.suppress(FileExistsError, FileNotFoundError):
             os.link(temporary, path)
     finally:
-        os.close(descriptor)
+        # Before anybody else can lock it, so that nobody finds it under two names.
         Path(temporary).unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
