@@ -1,7 +1,7 @@
 """Starts the ranks of an arm on this node, waits for them, and tells which failure came first."""
 
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-from paft_api.causes import CAUSE_FACTS, Cause, cause_of_exit_code
+from paft_api.causes import CAUSE_FACTS, Cause
 from paft_api.layout import stage_folder
 from paft_api.report import Activity, Failure, ReportState, StageReport
 from paft_api.run_spec import PreferenceRun, RunSpec, SftRun, World
@@ -23,8 +23,8 @@ from paft_trainer.errors import ArtifactMismatch
 from paft_trainer.keeping.attempt_marker import AttemptEnd
 from paft_trainer.keeping.marked_attempt import best_effort
 from paft_trainer.keeping.own_attempts import clean_up_before, marked_arm_attempt
-from paft_trainer.launching.failure_records import read_failure_records
 from paft_trainer.launching.finished_event import use_finished_event
+from paft_trainer.launching.first_failure import first_failure, own_failure
 from paft_trainer.launching.hang_watch import HangWatch
 from paft_trainer.launching.parent_process import die_with_parent
 from paft_trainer.launching.peer_watch import PeerWatch
@@ -78,14 +78,16 @@ def _train(run_spec: RunSpec, store: ObjectStore, reporter: Reporter, rendezvous
     reporter.update(activity=Activity.LOADING)
     base_folder = prepare_base(run_spec, store)
     counter = OutOfMemoryCounter.of_this_container()
+    scratch, here = Path(run_spec.scratch_directory), _world(run_spec).processes_per_node
+    ranks = range(rendezvous.node * here, (rendezvous.node + 1) * here)
     try:
         _run_ranks(run_spec, base_folder, rendezvous)
     except ChildFailedError as error:
-        raise RankFailed(_first_failure(run_spec, error, counter, rendezvous.node)) from error
+        raise RankFailed(first_failure(scratch, ranks, error, counter)) from error
     except (EOFError, ConnectionError) as error:
         raise RankFailed(_no_forkserver(counter)) from error
     except SignalException:
-        failure = _own_failure(read_failure_records(Path(run_spec.scratch_directory)))
+        failure = own_failure(scratch)
         if failure is not None:
             raise RankFailed(failure) from None
         return _last_report(run_spec).state is ReportState.SUCCEEDED
@@ -196,40 +198,6 @@ def _arm(run_spec: RunSpec) -> SftRun | PreferenceRun:
 
 def _world(run_spec: RunSpec) -> World:
     return _arm(run_spec).world
-
-
-def _first_failure(run_spec: RunSpec, error: ChildFailedError, counter: OutOfMemoryCounter, node: int) -> Failure:
-    """The earliest record of this node that is not a lost peer, else a rank that left none, else the earliest.
-
-    A rank that is killed leaves no record; the others then lose their peer, and may end before it is noticed.
-    """
-    failures = read_failure_records(Path(run_spec.scratch_directory))
-    own = _own_failure(failures)
-    if own is not None:
-        return own
-    here = _world(run_spec).processes_per_node
-    silent = set(range(node * here, (node + 1) * here)) - {failure.rank for failure in failures}
-    if silent:
-        return _silent_death(silent, error, counter)
-    return failures[0]
-
-
-def _own_failure(failures: Iterable[Failure]) -> Failure | None:
-    return next((failure for failure in failures if failure.cause is not Cause.PEER_LOST), None)
-
-
-def _silent_death(silent: set[int], error: ChildFailedError, counter: OutOfMemoryCounter) -> Failure:
-    first, process = error.get_first_failure()
-    rank = first if first in silent else min(silent)
-    cause, message = Cause.UNKNOWN, f"rank {rank} ended without a word; it was probably killed"
-    if counter.has_risen():
-        cause, message = Cause.HOST_OOM, f"rank {rank} was killed because the container ran out of memory"
-    elif rank == first and process.exitcode < 0:
-        message = f"rank {rank} ended by {signal.Signals(-process.exitcode).name}; it was probably killed"
-    elif rank == first:
-        cause = cause_of_exit_code(process.exitcode)
-        message = f"rank {rank} ended with exit code {process.exitcode} and without a word"
-    return Failure(cause=cause, message=message, remedy=CAUSE_FACTS[cause].remedy, rank=rank)
 
 
 def _no_forkserver(counter: OutOfMemoryCounter) -> Failure:

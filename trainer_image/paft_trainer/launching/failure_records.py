@@ -1,7 +1,10 @@
-"""What a failed rank leaves behind for its launcher: `rank-<n>.json` in the attempt's scratch folder.
+"""What a rank leaves behind for its launcher in the attempt's scratch folder.
 
-It has the Failure and when it happened. The launcher reads all records, since the rank that dies first is often not the
-one that failed first.
+    rank-<n>.json       it failed: the Failure, and when it happened
+    returned-<n>        it did all that it had to, whatever becomes of it then
+
+The launcher reads all records, since the rank that dies first is often not the one that failed first; and a rank that
+left none was killed.
 """
 
 import json
@@ -11,6 +14,8 @@ from pathlib import Path
 
 from paft_api.report import Failure
 
+_RETURNED = "returned-"
+
 
 def write_failure_record(scratch: Path, failure: Failure) -> None:
     """Leave a rank's failure for the launcher; whole, since the rank may be killed meanwhile."""
@@ -18,6 +23,16 @@ def write_failure_record(scratch: Path, failure: Failure) -> None:
     temporary = scratch / f".rank-{failure.rank}.json"
     temporary.write_text(json.dumps(record), encoding="utf-8")
     os.replace(temporary, scratch / f"rank-{failure.rank}.json")
+
+
+def record_return(scratch: Path, rank: int) -> None:
+    """Leave word that a rank has done all that it had to. Raises OSError."""
+    (scratch / f"{_RETURNED}{rank}").touch()
+
+
+def read_returned_ranks(scratch: Path) -> set[int]:
+    """Those that did."""
+    return {int(path.name.removeprefix(_RETURNED)) for path in scratch.glob(f"{_RETURNED}*")}
 
 
 def read_failure_records(scratch: Path) -> list[Failure]:

@@ -21,7 +21,7 @@ from paft_api.report import StageReport
 from paft_api.run_spec import PreferenceRun, RunSpec, SftRun
 from paft_trainer.compilations import torch_told
 from paft_trainer.failures import classify
-from paft_trainer.launching.failure_records import write_failure_record
+from paft_trainer.launching.failure_records import record_return, write_failure_record
 from paft_trainer.launching.hang_watch import DUMP_SIGNAL, stacks_file
 from paft_trainer.launching.heartbeats import Heartbeat
 from paft_trainer.reporting import FileReportSink, Reporter
@@ -60,6 +60,9 @@ def run_rank(run_spec_json: str, base_folder: str) -> None:
         sys.stderr.flush()
         # Past atexit handlers: collectives that other ranks will never join would hang there.
         os._exit(CAUSE_FACTS[failure.cause].exit_code)
+    # It matters only where another rank fails yet; a disk that is full fails nobody who is done.
+    with contextlib.suppress(OSError):
+        record_return(Path(run_spec.scratch_directory), rank)
     if stop_signal.end():
         # The elastic agent that sent the signal no longer reads results, for which its wrapper would wait here.
         os._exit(EXIT_SUCCEEDED)
