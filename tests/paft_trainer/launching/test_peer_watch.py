@@ -20,7 +20,8 @@ from paft_trainer.launching.rendezvous import NodeRendezvous
 pytestmark = pytest.mark.slow
 
 LOOK_SECONDS = 0.05
-SILENT_LOOKS = 10
+SILENT_LOOKS = 40
+"""Two seconds, which a machine with much else to do must not take between two looks."""
 
 
 def rendezvous(node: int, port: int) -> NodeRendezvous:
@@ -30,6 +31,14 @@ def rendezvous(node: int, port: int) -> NodeRendezvous:
 
 def watch(met: NodeRendezvous, scratch: Path, ranks: dict[int, int]) -> PeerWatch:
     return PeerWatch(met, scratch, lambda: ranks, look=LOOK_SECONDS, silent_looks=SILENT_LOOKS, patience=0.2)
+
+
+def be_node_0(port: int) -> None:
+    """A launcher whose ranks do not end."""
+    met = rendezvous(0, port)
+    met.next_rendezvous()
+    with watch(met, Path(), {}):
+        time.sleep(60)
 
 
 @contextmanager
@@ -45,15 +54,12 @@ def failures(scratch: Path) -> list[tuple[Cause, int | None, str]]:
 
 def test_ranks_do_not_wait_for_a_node_0_that_is_gone(tmp_path: Path) -> None:
     port = free_port()
-    program = (
-        "import sys, time; from tests.paft_trainer.launching.test_peer_watch import rendezvous; "
-        f"rendezvous(0, {port}).next_rendezvous(); time.sleep(60)"
-    )
+    program = f"from tests.paft_trainer.launching import test_peer_watch as node; node.be_node_0({port})"
     with subprocess.Popen([sys.executable, "-c", program]) as launcher, waiting_rank() as rank:
         met = rendezvous(1, port)
         met.next_rendezvous()
         with watch(met, tmp_path, {1: rank.pid}):
-            time.sleep(2 * LOOK_SECONDS)
+            time.sleep(1.5 * SILENT_LOOKS * LOOK_SECONDS)
             assert rank.poll() is None
             launcher.kill()
             assert rank.wait(timeout=20) == -9
@@ -70,7 +76,7 @@ def test_ranks_do_not_wait_for_another_node_that_is_gone_and_those_who_are_there
     (tmp_path / "second").mkdir()
     with waiting_rank() as rank, watch(first, tmp_path, {0: rank.pid}):
         with watch(second, tmp_path / "second", {1: rank.pid}):
-            time.sleep(3 * SILENT_LOOKS * LOOK_SECONDS)
+            time.sleep(1.5 * SILENT_LOOKS * LOOK_SECONDS)
             assert rank.poll() is None
         # The second node's launcher tells nothing any more.
         assert rank.wait(timeout=20) == -9
