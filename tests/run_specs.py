@@ -39,6 +39,7 @@ def arm_run_spec(
     training: dict[str, Any] | None = None,
     l1: dict[str, Any] | None = None,
     dpo: dict[str, Any] | None = None,
+    orpo: dict[str, Any] | None = None,
     stage_digest: str | None = None,
     evaluation: Path | None = None,
 ) -> RunSpec:
@@ -69,6 +70,8 @@ def arm_run_spec(
         spec["l1"] = l1
     if dpo is not None:
         spec["dpo"] = dpo
+    if orpo is not None:
+        spec |= {"method": "orpo", "orpo": orpo}
     scratch = artifacts / f"scratch-{stage}-{attempt}-{node}"
     scratch.mkdir(parents=True, exist_ok=True)
     accumulation = settings["globalBatchSize"] // (settings["microBatchSize"] * processes * nodes)

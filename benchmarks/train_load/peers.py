@@ -159,7 +159,7 @@ def _reference(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
 
 def _dpo_loss(run_spec: RunSpec, policy: torch.Tensor, reference: Any, inputs: dict[str, Any]) -> torch.Tensor:
     assert run_spec.preference is not None
-    dpo = run_spec.preference.spec.dpo
+    dpo = run_spec.preference.spec.resolved_dpo
     tokens = (inputs["labels"][:, 1:] != IGNORED).sum(dim=1).chunk(2)
     (chosen, rejected), (reference_chosen, reference_rejected) = policy.chunk(2), reference.chunk(2)
     pairs = PairLogProbabilities(

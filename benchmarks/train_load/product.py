@@ -10,7 +10,7 @@ from paft_api.run_spec import RunSpec
 from paft_trainer.launching.arm_launcher import prepare_base
 from paft_trainer.reporting import Reporter
 from paft_trainer.storage import open_store
-from paft_trainer.training import arm_trainer, preference_trainer, rank
+from paft_trainer.training import arm_trainer, dpo_trainer, rank
 from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.stop_signal import StopSignal
 
@@ -62,7 +62,7 @@ def _note_save_stall(recording: Recording) -> None:
 
 
 def _compute_reference_in_steps() -> None:
-    trainer = preference_trainer.PreferenceArmTrainer
+    trainer = dpo_trainer.DpoArmTrainer
     compute_loss = trainer.compute_loss
 
     def with_reference(self: Any, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:

@@ -83,7 +83,7 @@ def preference_digest(
             "chatTemplate": chat_template,
             "data": data,
             "method": spec.method,
-            "dpo": spec.dpo.to_document(),
+            spec.method: spec.resolved_options(),
             "lora": spec.lora.to_document(),
             "training": _mathematics(spec.training),
             **_evaluations(spec.training, evaluation),

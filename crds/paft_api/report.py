@@ -115,6 +115,8 @@ class Progress(Model):
     """Preference: mean reward of chosen minus rejected, at the last step."""
     reward_accuracy: float | None = None
     """Preference: share of pairs whose chosen answer has the higher reward."""
+    log_odds_ratio: float | None = None
+    """ORPO: mean logarithm of the odds of chosen over those of rejected, at the last step; TRL's log_odds_chosen."""
     tokens_per_second: float | None = None
     """Over all processes, last steps."""
     bytes_per_second: Annotated[float, Field(ge=0)] | None = None

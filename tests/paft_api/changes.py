@@ -22,6 +22,8 @@ ALLOWED_BY: dict[str, dict[str, object]] = {
     "base.cache.persistentVolumeClaim.claimName": {"base.cache": {"persistentVolumeClaim": {"claimName": "bases"}}},
     "base.cache.emptyDir.sizeLimit": {"base.cache": {"emptyDir": {}}},
     "sft.l1.targetSparsity": {"sft.l1.lambda": ABSENT},
+    "preference.method": {"preference.dpo": ABSENT},
+    "preference.orpo.beta": {"preference.dpo": ABSENT, "preference.method": "orpo", "preference.orpo": {}},
     "merge.method": _OF_DARE_TIES,
     "merge.densityScope": {"merge.method": "breadcrumbs", **_OF_DARE_TIES},
     "merge.gamma": {"merge.method": "breadcrumbs", **_OF_DARE_TIES},

@@ -59,6 +59,7 @@ PROGRESS = {
     "warnings": WARNINGS,
     "rewardMargin": 0.2,
     "rewardAccuracy": 0.6,
+    "logOddsRatio": 0.3,
     "tokensPerSecond": 10.0,
     "bytesPerSecond": 4.0e8,
     "bytesDone": 35_000_000_000,

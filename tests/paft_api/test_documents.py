@@ -144,10 +144,15 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "job.yaml:22:21: spec.merge.candidates[0].gamma: 0.1 has no effect with method ties; remove it or use "
         "breadcrumbs",
     ),
-    "method of a later version": (
+    "options of ORPO for DPO": (
         "  preference:\n",
-        "  preference:\n    method: orpo\n",
-        "job.yaml:18:5: spec.preference.method: orpo is not available in this version; use dpo",
+        "  preference:\n    orpo: {beta: 0.2}\n",
+        "job.yaml:18:5: spec.preference.orpo: has no effect with method dpo; remove it or use method orpo",
+    ),
+    "options of DPO for ORPO": (
+        "  preference:\n",
+        "  preference:\n    method: orpo\n    dpo: {}\n",
+        "job.yaml:19:5: spec.preference.dpo: has no effect with method orpo; remove it or use method dpo",
     ),
     "output inside the base": (
         "s3://models/fused/",

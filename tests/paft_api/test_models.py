@@ -27,9 +27,10 @@ NOT_WITH_THE_OTHERS = {
     "spec.base.cache.persistentVolumeClaim.claimName",
     "spec.base.cache.emptyDir.sizeLimit",
     "spec.sft.l1.targetSparsity",
+    "spec.preference.orpo.beta",
 }
 """Fields that the complete job cannot have: options of other methods, which its candidates have, a rank, which a
-checkpoint has none of, the other places of a cache, and a target beside a strength."""
+checkpoint has none of, the other places of a cache, a target beside a strength, and another way to learn from pairs."""
 
 
 @pytest.mark.parametrize(("model", "document"), DOCUMENTS)

@@ -11,7 +11,7 @@ from paft_api.crd.merge_rules import MERGE_RULES
 from paft_api.crd.rule import Rule, formatted
 from paft_api.labels import RESERVED_KEYS, RESERVED_PREFIXES
 from paft_api.model import MAXIMUM_URI_LENGTH, Unavailable
-from paft_api.spec import DataFormat, DpoSpec, L1Spec, SchedulingSpec, SftSpec
+from paft_api.spec import DataFormat, DpoSpec, L1Spec, PreferenceSpec, SchedulingSpec, SftSpec
 from paft_api.spec.trainer import Toleration
 from paft_api.spec.training import SftTrainingSpec
 from paft_api.stage_pods import RENDEZVOUS_VARIABLES
@@ -90,11 +90,22 @@ def folder(uri: str) -> str:
     return f'({uri}.endsWith("/") ? {uri} : {uri} + "/")'
 
 
+def _options_are_the_methods(name: str) -> Rule:
+    remedy = f"remove it or use method {name}"
+    return Rule(
+        rule=f"!has(self.{name}) || {_PREFERENCE_METHOD} == {literal(name)}",
+        message=f"it has no effect with this method; {remedy}",
+        message_expression=formatted(f"has no effect with method %s; {remedy}", _PREFERENCE_METHOD),
+        field_path=f".{name}",
+    )
+
+
 IS_RESERVED = " || ".join(
     [f"self in {literal(RESERVED_KEYS)}", *(f"self.startsWith({literal(prefix)})" for prefix in RESERVED_PREFIXES)]
 )
 """Whether a label or an annotation is ours or the Job controller's."""
 
+_PREFERENCE_METHOD = resolved(PreferenceSpec, "method")
 _LOSS_TYPES = resolved(DpoSpec, "losses[].type")
 _ONCE = f"{_LOSS_TYPES}.exists_one(other, other == name)"
 _L1_MODE = resolved(L1Spec, "mode")
@@ -161,6 +172,10 @@ RULES: Mapping[str, list[Rule]] = {
         )
     ],
     "preference.PreferenceSpec._formats_fit": _formats_fit(DataFormat.PREFERENCE),
+    "preference.PreferenceSpec._options_are_the_methods": [
+        _options_are_the_methods("dpo"),
+        _options_are_the_methods("orpo"),
+    ],
     "preference.DpoSpec._types_once": [
         Rule(
             rule=f"{_LOSS_TYPES}.all(name, {_ONCE})",

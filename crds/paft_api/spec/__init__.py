@@ -7,7 +7,7 @@ from paft_api.spec.job import Metadata, PaftJob, PaftJobSpec
 from paft_api.spec.lora import LoraSpec
 from paft_api.spec.merge import ArmWeights, MergeCandidate, MergeMethod, MergeOptions, MergeOutput, MergeSpec
 from paft_api.spec.merge_weights import LayerRange, WeightAnchor
-from paft_api.spec.preference import DpoLoss, DpoSpec, PreferenceSpec
+from paft_api.spec.preference import DpoLoss, DpoSpec, OrpoSpec, PreferenceSpec
 from paft_api.spec.resources import ArmResources, StageResources
 from paft_api.spec.run_policy import RunPolicy
 from paft_api.spec.scheduling import SchedulingSpec
@@ -39,6 +39,7 @@ __all__ = [
     "MergeOutput",
     "MergeSpec",
     "Metadata",
+    "OrpoSpec",
     "PaftJob",
     "PaftJobSpec",
     "PreferenceSpec",

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from paft_api.model import Model, unavailable
+from paft_api.model import Model
 from paft_api.spec.arm import ArmSpec, require_formats
 from paft_api.spec.data import DataFormat
 from paft_api.spec.training import PreferenceTrainingSpec
@@ -38,14 +38,25 @@ class DpoSpec(Model):
         return self
 
 
+class OrpoSpec(Model):
+    """Odds ratio preference optimisation (arXiv 2403.07691), in TRL's terms; there is no reference."""
+
+    beta: Annotated[float, Field(gt=0, le=100)] = 0.1
+    """Weight of the odds ratio beside the loss on the chosen answers: λ in the paper, beta in TRL. Default: 0.1."""
+
+
 class PreferenceSpec(ArmSpec):
     """The alignment arm."""
 
-    method: Annotated[Literal["dpo", "orpo"], unavailable("orpo", instead="use dpo")] = "dpo"
-    """dpo; orpo is not available in this version. Default: dpo."""
+    method: Literal["dpo", "orpo"] = "dpo"
+    """dpo: direct preference optimisation, which compares with the base. orpo: odds ratio preference optimisation,
+    which learns the chosen answers too, and compares with nothing. Default: dpo."""
 
-    dpo: DpoSpec = DpoSpec()
-    """Options of DPO."""
+    dpo: DpoSpec | None = None
+    """Options of DPO, with method dpo only. Default: those of sigmoid."""
+
+    orpo: OrpoSpec | None = None
+    """Options of ORPO, with method orpo only. Default: {beta: 0.1}."""
 
     training: PreferenceTrainingSpec = PreferenceTrainingSpec()
     """Optimisation."""
@@ -54,3 +65,24 @@ class PreferenceSpec(ArmSpec):
     def _formats_fit(self) -> Self:
         require_formats(self.data, (DataFormat.PREFERENCE,))
         return self
+
+    @model_validator(mode="after")
+    def _options_are_the_methods(self) -> Self:
+        for name, options in (("dpo", self.dpo), ("orpo", self.orpo)):
+            if options is not None and name != self.method:
+                raise ValueError(f"{name} has no effect with method {self.method}; remove it or use method {name}")
+        return self
+
+    @property
+    def resolved_dpo(self) -> DpoSpec:
+        """dpo with its default worked out."""
+        return self.dpo if self.dpo is not None else DpoSpec()
+
+    @property
+    def resolved_orpo(self) -> OrpoSpec:
+        """orpo with its default worked out."""
+        return self.orpo if self.orpo is not None else OrpoSpec()
+
+    def resolved_options(self) -> dict[str, object]:
+        """The options of the method, as they act: what the result depends on."""
+        return self.resolved_dpo.to_document() if self.method == "dpo" else self.resolved_orpo.to_document()

@@ -29,7 +29,7 @@ class EarlyStoppingSpec(Model):
 
 
 class TrainingSpec(Model):
-    """One arm's optimisation. A row is one training row; for DPO one pair."""
+    """One arm's optimisation. A row is one training row; for DPO and ORPO one pair."""
 
     epochs: Annotated[float, Field(gt=0, le=1000)] = 1.0
     """Passes over the training rows; maxSteps, if set, ends training earlier or later. Default: 1.0."""

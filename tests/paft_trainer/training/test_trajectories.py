@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.plain_trl import plain_dpo_losses
+from tests.plain_trl import plain_dpo_logs, plain_orpo_logs
 from tests.ranks import Case, Outcome, run_cases
 from tests.run_specs import arm_run_spec, write_sums
 from tests.tiny_models import build_checkpoint
@@ -21,6 +21,7 @@ RECORDED = Path(__file__).with_name("trajectories.json")
 STEPS = 8
 TERMS = [{"type": "sigmoid", "weight": 1.0}, {"type": "hinge", "weight": 0.5}, {"type": "ipo", "weight": 0.1}]
 THREE_LOSSES = {"beta": 0.2, "losses": TERMS}
+ORPO = {"beta": 0.3}
 PENALTIES: dict[str, dict[str, Any]] = {
     "proximal": {"mode": "proximal", "lambda": 2e-3},
     "subgradient": {"mode": "subgradient", "lambda": 2e-3},
@@ -28,6 +29,7 @@ PENALTIES: dict[str, dict[str, Any]] = {
     "rows": {"targetSparsity": 0.4, "granularity": "rows"},
 }
 """Of SFT, by the names of their trajectories."""
+ARMS = ["sft", *PENALTIES, "dpo", "orpo"]
 LAYOUTS = {"packed": True, "padded": False}
 REFERENCE_SHARDS = 2
 """Of the 32 of 48 pairs that all steps see."""
@@ -52,6 +54,7 @@ def case(
     stop_at: int | None = None,
     l1: dict[str, Any] | None = None,
     dpo: dict[str, Any] | None = None,
+    orpo: dict[str, Any] | None = None,
     stage_digest: str | None = None,
 ) -> Case:
     run_spec = arm_run_spec(
@@ -64,6 +67,7 @@ def case(
         training={"maxSteps": STEPS, "packing": packing},
         l1=l1,
         dpo=dpo,
+        orpo=orpo,
         stage_digest=stage_digest,
     )
     return Case(run_spec=run_spec, stop_at=stop_at)
@@ -81,6 +85,8 @@ def cases_on(folder: Path, processes: int) -> dict[str, Case]:
         "sft padded": case(folder, "sft", "sft-padded", processes=processes, packing=False),
         "dpo packed": case(folder, "preference", "dpo-packed", processes=processes),
         "dpo padded": case(folder, "preference", "dpo-padded", processes=processes, packing=False),
+        "orpo packed": case(folder, "preference", "orpo-packed", processes=processes, orpo=ORPO),
+        "orpo padded": case(folder, "preference", "orpo-padded", processes=processes, packing=False, orpo=ORPO),
         "dpo other": case(
             folder,
             "preference",
@@ -120,7 +126,7 @@ def outcomes(in_one_process: dict[str, Outcome], on_two_ranks: dict[str, Outcome
     return one | {f"{name} on 2": outcome for name, outcome in on_two_ranks.items()}
 
 
-@pytest.mark.parametrize("arm", ["sft", *PENALTIES, "dpo"])
+@pytest.mark.parametrize("arm", ARMS)
 @pytest.mark.parametrize("configuration", ["packed on 1", "padded on 1", "packed on 2", "padded on 2"])
 def test_trajectories_are_the_recorded_ones(arm: str, configuration: str, outcomes: dict[str, Outcome]) -> None:
     losses = outcomes[f"{arm} {configuration}"].losses
@@ -133,11 +139,11 @@ def test_trajectories_are_the_recorded_ones(arm: str, configuration: str, outcom
 def test_every_penalty_has_a_trajectory_of_its_own() -> None:
     last_losses = {arm: losses[-1] for arm, losses in json.loads(RECORDED.read_text()).items()}
 
-    assert last_losses.keys() == {"sft", "dpo", *PENALTIES}
+    assert last_losses.keys() == set(ARMS)
     assert min(abs(one - other) for one, other in combinations(last_losses.values(), 2)) > 1e-3
 
 
-@pytest.mark.parametrize("arm", ["sft", *PENALTIES, "dpo"])
+@pytest.mark.parametrize("arm", ARMS)
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_packed_and_padded_rows_give_the_same_losses(arm: str, ranks: int, outcomes: dict[str, Outcome]) -> None:
     packed, padded = (outcomes[f"{arm} {layout} on {ranks}"].losses for layout in ("packed", "padded"))
@@ -162,10 +168,35 @@ def test_equal_configurations_give_equal_bits(in_one_process: dict[str, Outcome]
 def test_a_kept_reference_gives_the_losses_of_one_that_is_computed_in_every_step(
     case_name: str, dpo: dict[str, Any], folder: Path, outcomes: dict[str, Outcome]
 ) -> None:
-    online = plain_dpo_losses(folder / "base", folder / "pairs.jsonl", folder, steps=STEPS, dpo=dpo)
+    options = {
+        "beta": dpo["beta"],
+        "loss_type": [loss["type"] for loss in dpo["losses"]],
+        "loss_weights": [loss["weight"] for loss in dpo["losses"]],
+    }
+    online = plain_dpo_logs(folder / "base", folder / "pairs.jsonl", folder, steps=STEPS, options=options)
 
     for ranks in (1, 2):
-        np.testing.assert_allclose(outcomes[f"{case_name} on {ranks}"].losses, online, rtol=0, atol=5e-6)
+        losses = outcomes[f"{case_name} on {ranks}"].losses
+        np.testing.assert_allclose(losses, [logs["loss"] for logs in online], rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_orpo_trains_as_trl_does(layout: str, folder: Path, outcomes: dict[str, Outcome]) -> None:
+    theirs = plain_orpo_logs(folder / "base", folder / "pairs.jsonl", folder, steps=STEPS, options=ORPO)
+
+    for ranks in (1, 2):
+        outcome = outcomes[f"orpo {layout} on {ranks}"]
+        np.testing.assert_allclose(outcome.losses, [logs["loss"] for logs in theirs], rtol=0, atol=2e-5)
+        told = {report.progress.step: report.progress for report in outcome.reports}
+        for step, logs in enumerate(theirs, start=1):
+            assert told[step].reward_margin == pytest.approx(logs["rewards/margins"], abs=1e-5)
+            assert told[step].reward_accuracy == pytest.approx(logs["rewards/accuracies"])
+            assert told[step].log_odds_ratio == pytest.approx(logs["log_odds_chosen"], abs=1e-4)
+
+
+def test_orpo_has_no_reference(folder: Path, outcomes: dict[str, Outcome]) -> None:
+    assert outcomes["orpo packed on 1"].forwards == STEPS
+    assert not list((folder / "orpo-packed-1").rglob("*.reference"))
 
 
 @pytest.mark.parametrize("ranks", [1, 2])

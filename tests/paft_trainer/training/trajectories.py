@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.paft_trainer.training.test_trajectories import PENALTIES, RECORDED, case
+from tests.paft_trainer.training.test_trajectories import ORPO, PENALTIES, RECORDED, case
 from tests.ranks import run_cases
 from tests.run_specs import write_sums
 from tests.tiny_models import build_checkpoint
@@ -20,6 +20,7 @@ def record() -> dict[str, list[float]]:
         cases = {
             "sft": case(folder, "sft", "sft", processes=1, packing=False),
             "dpo": case(folder, "preference", "dpo", processes=1, packing=False),
+            "orpo": case(folder, "preference", "orpo", processes=1, packing=False, orpo=ORPO),
         } | {name: case(folder, "sft", name, processes=1, packing=False, l1=l1) for name, l1 in PENALTIES.items()}
         outcomes = run_cases(list(cases.values()), ranks=1, directory=folder)
         return {arm: outcome.losses for arm, outcome in zip(cases, outcomes, strict=True)}

@@ -13,9 +13,9 @@ from paft_trainer.training.adapter_publication import encode_adapter, publish_ad
 from paft_trainer.training.arm_session import ArmSession, TrainingHistory
 from paft_trainer.training.arm_trainer import ArmTrainerMixin
 from paft_trainer.training.checkpoints.checkpoint import load_newest_checkpoint
+from paft_trainer.training.dpo_trainer import StoppedBeforeTraining
 from paft_trainer.training.evaluations import best_weights, require_evaluation_rows
 from paft_trainer.training.preference import build_preference_trainer
-from paft_trainer.training.preference_trainer import StoppedBeforeTraining
 from paft_trainer.training.sft import build_sft_trainer
 
 

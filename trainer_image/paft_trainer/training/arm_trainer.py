@@ -178,6 +178,7 @@ class ArmTrainerMixin:
             loss=logs["loss"],
             reward_margin=margin,
             reward_accuracy=logs.get("rewards/accuracies"),
+            log_odds_ratio=logs.get("log_odds_chosen"),
             tokens_per_second=session.throughput.tokens_per_second,
             eta_seconds=(session.total_steps - step) * session.throughput.seconds_per_step,
         )

@@ -45,11 +45,6 @@ def dpo_losses(pairs: PairLogProbabilities, *, beta: float, losses: Sequence[Dpo
     return torch.stack(terms).sum(dim=0)
 
 
-def reward_margins(pairs: PairLogProbabilities, *, beta: float) -> torch.Tensor:
-    """Implicit reward (arXiv 2305.18290, β·log π/π_ref) of chosen minus rejected, shape (pairs,), without gradient."""
-    return beta * (pairs.chosen_ratio - pairs.rejected_ratio).detach()
-
-
 def _term(pairs: PairLogProbabilities, loss: DpoLoss, beta: float) -> torch.Tensor:
     difference = pairs.chosen_ratio - pairs.rejected_ratio
     match loss.type:

@@ -1,4 +1,4 @@
-"""The alignment arm: TRL's DPOTrainer; the base with its adapter switched off is the reference."""
+"""The alignment arm: DPO or ORPO on the same rows, batches and model."""
 
 from pathlib import Path
 
@@ -13,12 +13,20 @@ from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.base_model import load_base_model, load_tokenizer, lora_configuration
 from paft_trainer.training.batching.choice import choose_batching
 from paft_trainer.training.batching.collation import PaddedCollator
-from paft_trainer.training.batching.examples import PairForm
+from paft_trainer.training.batching.examples import PairForm, PairFormWithPrompts
 from paft_trainer.training.batching.steps import OptimizerSteps
-from paft_trainer.training.preference_trainer import PreferenceArmTrainer
+from paft_trainer.training.dpo_trainer import DpoArmTrainer
+from paft_trainer.training.orpo_trainer import OrpoArmTrainer
+from paft_trainer.training.pair_trainer import PairTrainer
+
+METHODS: dict[str, tuple[type[PairTrainer], type[PairForm]]] = {
+    "dpo": (DpoArmTrainer, PairForm),
+    "orpo": (OrpoArmTrainer, PairFormWithPrompts),
+}
+"""By preference.method: the trainer, and what it is given of a pair."""
 
 
-def build_preference_trainer(session: ArmSession, base_folder: Path, *, partitioned: bool) -> PreferenceArmTrainer:
+def build_preference_trainer(session: ArmSession, base_folder: Path, *, partitioned: bool) -> PairTrainer:
     """Everything the alignment arm needs, ready to `train()`. Raises DataInvalid."""
     run = session.run_spec.preference
     assert run is not None
@@ -29,10 +37,11 @@ def build_preference_trainer(session: ArmSession, base_folder: Path, *, partitio
     require_full_batch(spec.training, spec.data.train, usable=len(train_rows))
     session.total_steps = total_steps(spec.training, len(train_rows))
     arguments = _arguments(session, spec, partitioned=partitioned)
-    form = PairForm(spec.training.max_length)
+    trainer, form_of_pairs = METHODS[spec.method]
+    form = form_of_pairs(spec.training.max_length)
     model = load_base_model(session, base_folder)
     batching = choose_batching(spec.training, model, tokenizer, sequences_per_row=2)
-    return PreferenceArmTrainer(
+    return trainer(
         session=session,
         spec=spec,
         form=form,

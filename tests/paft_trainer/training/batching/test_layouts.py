@@ -38,3 +38,12 @@ def test_sums_over_sequences_are_those_of_their_labelled_tokens() -> None:
     flat, side_by_side = packed(SEQUENCES), padded(SEQUENCES, pad_token_id=0)
     assert sequence_sums(counted(flat["labels"]), flat["row_lengths"]).tolist() == [17, 2, 0]
     assert sequence_sums(counted(side_by_side["labels"]), None).tolist() == [17, 2, 0]
+
+
+def test_sums_can_leave_the_first_tokens_of_each_sequence_out() -> None:
+    values = torch.tensor([[1.0, 2.0, 0.0, 4.0, 0.0]])
+    side_by_side = torch.tensor([[1.0, 2.0], [4.0, 0.0], [0.0, 0.0]])
+
+    for skipping, sums in (([0, 0, 0], [3, 4, 0]), ([2, 1, 0], [2, 4, 0]), ([3, 2, 1], [0, 0, 0])):
+        assert sequence_sums(values, (3, 2, 1), skipping=skipping).tolist() == sums
+        assert sequence_sums(side_by_side, None, skipping=skipping).tolist() == sums

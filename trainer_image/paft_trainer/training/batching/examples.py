@@ -11,6 +11,9 @@ from paft_trainer.training.batching.layouts import TokenSequence
 REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")
 """Reference log-probabilities of a pair's answers, under TRL's names."""
 
+PROMPT_TOKENS = "prompt_tokens"
+"""How many tokens of a pair's sequences are its prompt."""
+
 
 class ExampleForm(Protocol):
     """What one row of an arm consists of."""
@@ -25,7 +28,7 @@ class ExampleForm(Protocol):
         """Tokens of a row in all its sequences."""
 
     def learnt_tokens(self, row: Encoded) -> int:
-        """Tokens over which the arm's loss is a mean; 0 where it is a mean over rows."""
+        """Tokens with a label in the sequence that the loss, or a term of it, is a mean over the tokens of."""
 
 
 class ChatForm:
@@ -70,10 +73,22 @@ class PairForm:
         return sum(len(sequence.ids) for sequence in self.sequences([row]))
 
     def learnt_tokens(self, row: Encoded) -> int:
-        """None: the loss is a mean over pairs."""
-        return 0
+        """Tokens with a label of the chosen sequence, without the first, which nothing comes before."""
+        return sum(label != IGNORED for label in self._answer(row, "chosen_ids").labels[1:])
 
     def _answer(self, row: Mapping[str, Any], answer: str) -> TokenSequence:
         ids = [*row["prompt_ids"], *row[answer]]
         labels = [*[IGNORED] * len(row["prompt_ids"]), *row[answer]]
         return TokenSequence(ids=ids[: self._max_length], labels=labels[: self._max_length])
+
+
+class PairFormWithPrompts(PairForm):
+    """Pairs of which the chosen answer is learnt with its prompt; nothing is known of a reference."""
+
+    def extras(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        """Tokens of the prompts, shape (rows,)."""
+        return {PROMPT_TOKENS: torch.tensor([len(row["prompt_ids"]) for row in rows])}
+
+    def _answer(self, row: Mapping[str, Any], answer: str) -> TokenSequence:
+        sequence = super()._answer(row, answer)
+        return sequence._replace(labels=sequence.ids) if answer == "chosen_ids" else sequence

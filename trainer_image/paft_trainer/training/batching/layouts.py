@@ -55,12 +55,16 @@ def token_count(inputs: dict[str, Any]) -> int:
     return sum(inputs["row_lengths"]) if "row_lengths" in inputs else int(inputs["attention_mask"].sum())
 
 
-def sequence_sums(values: torch.Tensor, row_lengths: Sequence[int] | None) -> torch.Tensor:
+def sequence_sums(
+    values: torch.Tensor, row_lengths: Sequence[int] | None, *, skipping: Sequence[int] | None = None
+) -> torch.Tensor:
     """Sums over each sequence of what TRL's fused head tells of each token, shape (sequences,).
 
     `values`: shape (rows, tokens - 1), zero at tokens without a label; entry t is about token t + 1. `row_lengths`: of
-    the packed layout, None for the padded one.
+    the packed layout, None for the padded one. `skipping`: how many of each sequence's first tokens are left out.
     """
-    if row_lengths is None:
+    if row_lengths is None and skipping is None:
         return values.sum(dim=1)
-    return torch.stack([part.sum() for part in pad(values[0], (1, 0)).split(list(row_lengths))])
+    by_token = pad(values, (1, 0))
+    parts = by_token.unbind() if row_lengths is None else by_token[0].split(list(row_lengths))
+    return torch.stack([part[first:].sum() for part, first in zip(parts, skipping or [0] * len(parts), strict=True)])

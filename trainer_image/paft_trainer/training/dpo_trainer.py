@@ -1,24 +1,19 @@
-"""DPOTrainer with our batches and losses, and reference log-probabilities that are computed once and kept."""
+"""DPO: our batches and losses, and reference log-probabilities that are computed once and kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from datasets import Dataset
-from trl import DPOTrainer
 
 from paft_api.layout import reference_folder
 from paft_api.report import Activity
-from paft_api.spec.preference import PreferenceSpec
 from paft_trainer.data.chat import IGNORED
-from paft_trainer.training.arm_session import ArmSession
-from paft_trainer.training.arm_trainer import ArmTrainerMixin
-from paft_trainer.training.batching.batching import Batching
-from paft_trainer.training.batching.examples import REFERENCE_COLUMNS, PairForm
+from paft_trainer.training.batching.examples import REFERENCE_COLUMNS
 from paft_trainer.training.batching.layouts import sequence_sums
 from paft_trainer.training.deepspeed_configuration import computes_in_bf16
-from paft_trainer.training.dpo_loss import PairLogProbabilities, dpo_losses, reward_margins
+from paft_trainer.training.dpo_loss import PairLogProbabilities, dpo_losses
+from paft_trainer.training.pair_trainer import PairTrainer
 from paft_trainer.training.reference.identity import reference_digest
 from paft_trainer.training.reference.reference_pass import ReferencePass
 from paft_trainer.training.reference.shards import ReferenceShards
@@ -29,32 +24,10 @@ class StoppedBeforeTraining(Exception):
     """The attempt was asked to stop while reference log-probabilities were computed; what is there stays."""
 
 
-class PreferenceArmTrainer(ArmTrainerMixin, DPOTrainer):
-    """DPOTrainer tied to an ArmSession. `spec`, `form` and `batching` are given to the constructor by keyword.
+class DpoArmTrainer(PairTrainer):
+    """Direct preference optimisation; the base with its adapter switched off is the reference."""
 
-    The loss is the mean over the pairs of a step on all processes, however they are shared out over forward passes.
-    """
-
-    loss_is_scaled_for_ga = True
-
-    def __init__(
-        self,
-        *args: Any,
-        session: ArmSession,
-        spec: PreferenceSpec,
-        form: PairForm,
-        batching: Batching,
-        **kwargs: Any,
-    ) -> None:
-        self._spec = spec
-        self._form = form
-        self._batching = batching
-        super().__init__(*args, session=session, **kwargs)
-        self._rewards = self._no_rewards()
-
-    def _prepare_dataset(self, dataset: Dataset, *args: Any) -> Dataset:
-        """The pairs as they are: they come as tokens, by the rules that prepare checks."""
-        return dataset
+    OF_THE_FORM = REFERENCE_COLUMNS
 
     # Reference -------------------------------------------------------------------------------------------------------
 
@@ -122,11 +95,10 @@ class PreferenceArmTrainer(ArmTrainerMixin, DPOTrainer):
 
     # Loss ------------------------------------------------------------------------------------------------------------
 
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: int | None = None
-    ) -> torch.Tensor:
-        """This pass's share of the step's loss; in evaluation the mean over the pairs."""
-        outputs = self._forward(model, inputs)
+    def pair_losses(
+        self, outputs: Any, inputs: dict[str, Any], learnt_tokens: float
+    ) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+        """The weighted sum of the job's terms."""
         chosen, rejected = _answer_sums(outputs.log_probs, inputs)
         chosen_tokens, rejected_tokens = _answer_sums((inputs["labels"][:, 1:] != IGNORED).float(), inputs)
         pairs = PairLogProbabilities(
@@ -137,41 +109,21 @@ class PreferenceArmTrainer(ArmTrainerMixin, DPOTrainer):
             chosen_tokens=chosen_tokens,
             rejected_tokens=rejected_tokens,
         )
-        losses = dpo_losses(pairs, beta=self._spec.dpo.beta, losses=self._spec.dpo.losses)
-        if not self.model.training:
-            return losses.mean()
-        self._note_rewards(reward_margins(pairs, beta=self._spec.dpo.beta))
-        # Gradients are averaged over processes.
-        loss = losses.sum() * (self.args.world_size / self._spec.training.global_batch_size)
-        if self.aux_loss_enabled:
-            loss = loss + self.router_aux_loss_coef * outputs.aux_loss / self.current_gradient_accumulation_steps
-        return loss
+        dpo = self._spec.resolved_dpo
+        return dpo_losses(pairs, beta=dpo.beta, losses=dpo.losses), _figures(pairs, dpo.beta)
 
-    def _forward(self, model: Any, inputs: dict[str, Any]) -> Any:
-        """TRL's fused head: a log-probability for each labelled token instead of logits."""
-        tensors = {name: value for name, value in inputs.items() if name not in REFERENCE_COLUMNS}
-        routing = {"output_router_logits": True} if self.aux_loss_enabled else {}
-        return model(**tensors, **routing, use_cache=False, fused_lm_head=True)
 
-    # Rewards ---------------------------------------------------------------------------------------------------------
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add what the pairs of the steps since the last entry came to, over all processes."""
-        if "loss" in logs:
-            if dist.is_initialized():
-                dist.all_reduce(self._rewards)
-            margins, accurate, pairs = self._rewards.tolist()
-            logs |= {"rewards/margins": margins / pairs, "rewards/accuracies": accurate / pairs}
-            self._rewards = self._no_rewards()
-        super().log(logs, start_time)
-
-    def _note_rewards(self, margins: torch.Tensor) -> None:
-        margins = margins.double()
-        self._rewards += torch.stack([margins.sum(), (margins > 0).double().sum(), margins.new_tensor(len(margins))])
-
-    def _no_rewards(self) -> torch.Tensor:
-        """Sum of margins, pairs with the right order, pairs."""
-        return torch.zeros(3, dtype=torch.float64, device=self.args.device)
+def _figures(pairs: PairLogProbabilities, beta: float) -> dict[str, torch.Tensor]:
+    """Implicit rewards (arXiv 2305.18290, β·log π/π_ref) and log-probabilities."""
+    chosen, rejected = beta * pairs.chosen_ratio.detach(), beta * pairs.rejected_ratio.detach()
+    return {
+        "rewards/chosen": chosen,
+        "rewards/rejected": rejected,
+        "rewards/margins": chosen - rejected,
+        "rewards/accuracies": chosen > rejected,
+        "logps/chosen": pairs.chosen,
+        "logps/rejected": pairs.rejected,
+    }
 
 
 def _answer_sums(values: torch.Tensor, inputs: dict[str, Any]) -> torch.Tensor:
