@@ -8,6 +8,7 @@ from paft_api.stages import StageName
 from paft_cli import merge_flags as flags
 from paft_cli import storage_commands
 from paft_cli.errors import CommandError
+from paft_cli.estimates.gpus import DEFAULT_GPU
 from paft_cli.options import (
     ContextOption,
     JobFile,
@@ -42,6 +43,55 @@ def plan(file: JobFile, output: OutputOption = Output.TEXT) -> None:
     from paft_cli.commands.plan import show_plan
 
     show_plan(file, output=output)
+
+
+@app.command()
+def estimate(
+    file: JobFile,
+    gpu: Annotated[
+        str, typer.Option(metavar="NAME", help="GPU whose memory and rate count, such as h100, a100 or l40s.")
+    ] = DEFAULT_GPU,
+    mfu: Annotated[
+        float, typer.Option(min=0.01, max=1, metavar="SHARE", help="Share of the GPU's peak rate that is reached.")
+    ] = 0.35,
+    flops: Annotated[
+        float | None,
+        typer.Option(
+            min=1, metavar="N", help="Operations per second of one process, instead of --mfu.", show_default=False
+        ),
+    ] = None,
+    tokens: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[ARM=]N",
+            help="Tokens of an epoch, such as sft=50M. Default: a sample of the rows tells.",
+            show_default=False,
+        ),
+    ] = None,
+    rows: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[ARM=]N",
+            help="Rows that have these tokens. Default: as few as maxLength allows.",
+            show_default=False,
+        ),
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(min=2, metavar="N", help="Rows of each arm that are counted in tokens.")
+    ] = 1000,
+    json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Tell what a job needs, without running it: memory of each process, time, GPU-hours and bytes of object storage.
+
+    Reads the base's config.json and headers, and the rows; writes nothing. Exits with 0 where both arms fit, 1 where
+    one does not or object storage does not answer, and 2 for a file, base or data that cannot be used.
+    """
+    from paft_cli.commands.estimate import EstimateArguments, show_estimate
+
+    arguments = EstimateArguments(
+        gpu=gpu, mfu=mfu, flops=flops, tokens=tuple(tokens or ()), rows=tuple(rows or ()), sample=sample
+    )
+    raise typer.Exit(show_estimate(file, arguments, as_json=json))
 
 
 @app.command()

@@ -30,13 +30,12 @@ def open_base_for_checks(store: ObjectStore, base: BaseSpec, files: CheckpointFi
     for name in files.others:
         (folder / name).write_bytes(store.read(base.uri + name))
     linear_modules = _linear_modules(base, folder)
-    tokenizer = _open_tokenizer(base, folder)
-    if base.chat_template is not None:
-        tokenizer.chat_template = base.chat_template
+    tokenizer = open_tokenizer(base, folder)
     return BaseForChecks(tokenizer=tokenizer, linear_modules=linear_modules)
 
 
-def _open_tokenizer(base: BaseSpec, folder: Path) -> PreTrainedTokenizerBase:
+def open_tokenizer(base: BaseSpec, folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a base whose small files are in `folder`, with the job's chat template. Raises ConfigInvalid."""
     with _explained(f"{base.uri}: transformers cannot open this tokenizer", folder, "Save the tokenizer again."):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if not tokenizer.is_fast:
@@ -44,6 +43,8 @@ def _open_tokenizer(base: BaseSpec, folder: Path) -> PreTrainedTokenizerBase:
             f"{base.uri}: its tokenizer ({type(tokenizer).__name__}) does not tell where in the text its tokens lie",
             remedy="Use a base whose tokenizer comes as tokenizer.json.",
         )
+    if base.chat_template is not None:
+        tokenizer.chat_template = base.chat_template
     return tokenizer
 
 

@@ -1,0 +1,77 @@
+"""One arm as the formulas see it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from paft_api.spec.arm import ArmSpec
+from paft_api.spec.lora import LoraSpec
+from paft_api.spec.preference import PreferenceSpec
+from paft_api.spec.training import TrainingSpec
+from paft_cli.estimates.adapter import adapted_modules, adapter_parameters
+from paft_cli.estimates.base_shape import BaseShape, LinearShape
+from paft_cli.estimates.errors import CannotEstimate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArmSetting:
+    """What an arm computes with. `modules`: those that are adapted. `sequences_per_row`: 2 for pairs."""
+
+    base: BaseShape
+    modules: tuple[LinearShape, ...]
+    lora: LoraSpec
+    training: TrainingSpec
+    processes: int
+    device: Literal["cuda", "cpu"]
+    sequences_per_row: int
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether the base's own log-probabilities are computed first."""
+        return self.sequences_per_row == 2
+
+    @property
+    def adapter_parameters(self) -> int:
+        """Elements of all factors."""
+        return adapter_parameters(self.modules, self.lora.r)
+
+    @property
+    def element_bytes(self) -> int:
+        """Of weights and activations: 2 for bf16, 4 for fp32."""
+        precision = self.training.precision
+        return 2 if precision == "bf16" or (precision == "auto" and self.device == "cuda") else 4
+
+    def tokens_per_pass(self, longest: int | None = None) -> int:
+        """Most tokens that a process computes at once. `longest`: tokens of the longest sequence, where it is known.
+
+        A packed pass is filled up to microBatchSize × maxLength, but never has more rows than the step gives a process.
+        """
+        training = self.training
+        length = min(training.max_length, longest or training.max_length)
+        limit = training.micro_batch_size * self.sequences_per_row
+        if not training.packing:
+            return limit * length
+        rows = training.global_batch_size // self.processes * self.sequences_per_row
+        return min(limit * training.max_length, rows * length)
+
+
+def arm_setting(base: BaseShape, arm: ArmSpec, *, field: str) -> ArmSetting:
+    """The arm in a cluster, as its resources say. `field`: of the arm in the job, for errors.
+
+    Raises CannotEstimate where targetModules names nothing.
+    """
+    modules = adapted_modules(base, arm.lora)
+    if not modules:
+        names = sorted({linear.name.rpartition(".")[2] for linear in base.linears})
+        raise CannotEstimate(
+            f"{field}.lora.targetModules {list(arm.lora.target_modules)} is no linear module of the base",
+            remedy=f"The base has {', '.join(names)}.",
+        )
+    return ArmSetting(
+        base=base,
+        modules=modules,
+        lora=arm.lora,
+        training=arm.training,
+        processes=arm.resources.processes,
+        device="cuda" if arm.resources.gpus_per_node > 0 else "cpu",
+        sequences_per_row=2 if isinstance(arm, PreferenceSpec) else 1,
+    )
