@@ -47,9 +47,20 @@ def file_set_digest(sha256_by_name: Mapping[str, str]) -> str:
 def data_digest(files: Sequence[tuple[DataSource, Sequence[tuple[str, str]]]]) -> str:
     """Digest of training data: for each source its format and the (name, SHA-256) of its files in reading order.
 
-    Addresses are left out: the same rows at another place are the same data.
+    Addresses are left out: the same rows at another place are the same data. Columns and weight of a source are part of
+    it where they are not the default.
     """
-    return digest_of([[source.format, [sha256 for _, sha256 in names]] for source, names in files])
+    return digest_of([[source.format, [sha256 for _, sha256 in names], *_reading(source)] for source, names in files])
+
+
+def _reading(source: DataSource) -> list[dict[str, object]]:
+    """What makes other rows of the same files."""
+    reading: dict[str, object] = {}
+    if columns := {field: column for field, column in source.columns.items() if field != column}:
+        reading["columns"] = columns
+    if source.weight != 1.0:
+        reading["weight"] = source.weight
+    return [reading] if reading else []
 
 
 def sft_digest(

@@ -21,6 +21,7 @@ ALLOWED_BY: dict[str, dict[str, object]] = {
     **{f"{source}.anonymous": {f"{source}.secretRef": ABSENT} for source in _SOURCES},
     "base.cache.persistentVolumeClaim.claimName": {"base.cache": {"persistentVolumeClaim": {"claimName": "bases"}}},
     "base.cache.emptyDir.sizeLimit": {"base.cache": {"emptyDir": {}}},
+    **{f"{source}.format": {f"{source}.columns": ABSENT} for source in _SOURCES[1:]},
     "sft.l1.targetSparsity": {"sft.l1.lambda": ABSENT},
     "preference.method": {"preference.dpo": ABSENT},
     "preference.orpo.beta": {"preference.dpo": ABSENT, "preference.method": "orpo", "preference.orpo": {}},

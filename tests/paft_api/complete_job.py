@@ -38,9 +38,14 @@ spec:
     allowUnconditionalPublish: false
   sft:
     data:
+      maxBadRows: 2
       train:
       - uri: s3://data/sft/
         format: messages
+        fileType: jsonl
+        split: train
+        columns: {messages: best}
+        weight: 1.5
         secretRef: {name: chats}
         endpoint: https://chats.example.com
         region: eu-north-1
@@ -48,6 +53,10 @@ spec:
       eval:
       - uri: s3://data/sft-eval.jsonl
         format: messages
+        fileType: jsonl
+        split: eval
+        columns: {messages: best}
+        weight: 1
         secretRef: {name: chats}
         endpoint: https://chats.example.com
         region: eu-north-1
@@ -90,9 +99,14 @@ spec:
     method: dpo
     dpo: {beta: 0.2, losses: [{type: hinge, weight: 0.5}]}
     data:
+      maxBadRows: 2
       train:
       - uri: s3://data/pairs/
         format: preference
+        fileType: jsonl
+        split: train
+        columns: {chosen: best}
+        weight: 1.5
         secretRef: {name: pairs}
         endpoint: https://pairs.example.com
         region: eu-north-1
@@ -100,6 +114,10 @@ spec:
       eval:
       - uri: s3://data/pairs-eval.jsonl
         format: preference
+        fileType: jsonl
+        split: eval
+        columns: {chosen: best}
+        weight: 1
         secretRef: {name: pairs}
         endpoint: https://pairs.example.com
         region: eu-north-1

@@ -92,6 +92,8 @@ CASES: dict[str, tuple[str, Changes]] = {
         "sft.L1Spec._rows_need_zeros",
         {"sft.l1.mode": "subgradient", "sft.l1.granularity": "rows"},
     ),
+    "columns of another format": ("data.DataSource._columns_fit", {"sft.data.train[0].columns": {"text": "body"}}),
+    "weights of evaluations": ("data.DataSpec._evaluation_has_no_weights", {"sft.data.eval[0].weight": 2}),
     "pairs for SFT": ("sft.SftSpec._formats_fit", {"sft.data.train[0].format": "preference"}),
     "pairs to evaluate SFT": ("sft.SftSpec._formats_fit", {"sft.data.eval[0].format": "preference"}),
     "chats for preference": ("preference.PreferenceSpec._formats_fit", {"preference.data.train[0].format": "messages"}),

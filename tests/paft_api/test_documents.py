@@ -43,8 +43,8 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "unknown value of a closed list": (
         "format: messages",
         "format: mesages",
-        'job.yaml:14:9: spec.sft.data.train[0].format: "mesages" is not allowed; use messages, prompt-completion or '
-        "preference. Did you mean messages?",
+        'job.yaml:14:9: spec.sft.data.train[0].format: "mesages" is not allowed; use messages, prompt-completion, '
+        "text, sharegpt, alpaca or preference. Did you mean messages?",
     ),
     "missing field": (
         "    uri: s3://models/base/\n",
@@ -239,8 +239,8 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(
     )
 
     assert _complaint(text, tmp_path, monkeypatch).split("\n") == [
-        "job.yaml:13:9: spec.sft.data.train[0].format: this field is missing; it is: Form of the rows: messages or "
-        "prompt-completion for SFT, preference for the preference arm",
+        "job.yaml:13:9: spec.sft.data.train[0].format: this field is missing; it is: Form of the rows: messages, "
+        "prompt-completion, text, sharegpt or alpaca for SFT, preference for the preference arm",
         "job.yaml:14:9: spec.sft.data.train[0].form: unknown field. Did you mean format?",
         "job.yaml:15:27: spec.sft.training.epochs: written twice; the first is on line 15",
         "job.yaml:16:30: spec.sft.resources.gpusPerNode: .nan is not a finite number",

@@ -42,6 +42,8 @@ def literal(value: object) -> str:
     """A value of Python in CEL; texts and numbers are written as in JSON."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(literal(entry) for entry in value)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{literal(key)}: {literal(entry)}' for key, entry in value.items())}}}"
     return json.dumps(value, ensure_ascii=False)
 
 

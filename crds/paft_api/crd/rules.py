@@ -12,6 +12,7 @@ from paft_api.crd.rule import Rule, formatted
 from paft_api.labels import RESERVED_KEYS, RESERVED_PREFIXES
 from paft_api.model import MAXIMUM_URI_LENGTH, Unavailable
 from paft_api.spec import DataFormat, DpoSpec, L1Spec, PreferenceSpec, SchedulingSpec, SftSpec
+from paft_api.spec.data import FIELDS, SFT_FORMATS
 from paft_api.spec.trainer import Toleration
 from paft_api.spec.training import SftTrainingSpec
 from paft_api.stage_pods import RENDEZVOUS_VARIABLES
@@ -72,6 +73,21 @@ def _formats_fit(*allowed: DataFormat) -> list[Rule]:
             )
         )
     return rules
+
+
+def _columns_fit() -> Rule:
+    fields = f"{literal({format_.value: list(names) for format_, names in FIELDS.items()})}[self.format]"
+    fits = f"self.columns.all(name, name in {fields})"
+    return Rule(
+        rule=f"!has(self.columns) || {fits}",
+        message="columns names what is no field of this format",
+        message_expression=formatted(
+            "columns.%s is no field of %s; use %s",
+            f"self.columns.filter(name, !(name in {fields}))[0]",
+            "self.format",
+            f'{fields}.join(", ")',
+        ),
+    )
 
 
 def _output_is_apart(name: str) -> Rule:
@@ -149,7 +165,7 @@ RULES: Mapping[str, list[Rule]] = {
             field_path=".keep.best",
         )
     ],
-    "sft.SftSpec._formats_fit": _formats_fit(DataFormat.MESSAGES, DataFormat.PROMPT_COMPLETION),
+    "sft.SftSpec._formats_fit": _formats_fit(*SFT_FORMATS),
     "sft.L1Spec._lambda_or_target": [
         Rule(
             rule="!has(self.lambda) || !has(self.targetSparsity)",
@@ -184,6 +200,17 @@ RULES: Mapping[str, list[Rule]] = {
                 "names %s twice; add their weights up in one entry", f"{_LOSS_TYPES}.filter(name, !({_ONCE}))[0]"
             ),
             field_path=".losses",
+        )
+    ],
+    "data.DataSource._columns_fit": [_columns_fit()],
+    "data.DataSpec._evaluation_has_no_weights": [
+        Rule(
+            rule="!has(self.eval) || self.eval.all(source, !has(source.weight) || source.weight == 1.0)",
+            message="eval has a weight, which has no meaning, as each row is evaluated once; remove it",
+            message_expression=formatted(
+                "eval[%d].weight has no meaning, as each row is evaluated once; remove it",
+                "self.eval.map(source, !has(source.weight) || source.weight == 1.0).indexOf(false)",
+            ),
         )
     ],
     **MERGE_RULES,

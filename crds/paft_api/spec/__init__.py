@@ -2,7 +2,7 @@
 
 from paft_api.spec.base import BaseSpec
 from paft_api.spec.base_cache import BaseCacheSpec, ClaimCache, EmptyDirCache, HostPathCache
-from paft_api.spec.data import DataFormat, DataSource, DataSpec
+from paft_api.spec.data import DataFormat, DataSource, DataSpec, FileType
 from paft_api.spec.job import Metadata, PaftJob, PaftJobSpec
 from paft_api.spec.lora import LoraSpec
 from paft_api.spec.merge import ArmWeights, MergeCandidate, MergeMethod, MergeOptions, MergeOutput, MergeSpec
@@ -28,6 +28,7 @@ __all__ = [
     "DpoLoss",
     "DpoSpec",
     "EmptyDirCache",
+    "FileType",
     "HostPathCache",
     "KeepSpec",
     "L1Spec",

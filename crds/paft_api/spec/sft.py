@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from paft_api.model import Model
 from paft_api.spec.arm import ArmSpec, require_formats
-from paft_api.spec.data import DataFormat
+from paft_api.spec.data import SFT_FORMATS
 from paft_api.spec.training import SftTrainingSpec
 
 DEFAULT_STRENGTH = 1.0e-4
@@ -100,5 +100,5 @@ class SftSpec(ArmSpec):
 
     @model_validator(mode="after")
     def _formats_fit(self) -> Self:
-        require_formats(self.data, (DataFormat.MESSAGES, DataFormat.PROMPT_COMPLETION))
+        require_formats(self.data, SFT_FORMATS)
         return self

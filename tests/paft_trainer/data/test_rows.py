@@ -88,9 +88,9 @@ class _CountingStore:
         self._store = store
         self.data_reads = 0
 
-    def read(self, uri: str) -> bytes:
+    def read_range(self, uri: str, start: int, size: int, *, etag: str | None = None) -> bytes:
         self.data_reads += uri.endswith(".jsonl")
-        return self._store.read(uri)
+        return self._store.read_range(uri, start, size, etag=etag)
 
     def of_source(self, source: DataSource) -> "_CountingStore":
         return self

@@ -176,7 +176,7 @@ def test_a_wrong_file_is_told_by_file_line_field_and_value(name: str, file: str)
 
 def test_missing_files_folders_and_slashes_are_told(storage: StorageSpec) -> None:
     store, folder = open_store(storage), f"{storage.artifacts_uri}data"
-    store.put(f"{folder}/rows.json", GOOD)
+    store.put(f"{folder}/rows.txt", GOOD)
     found = {}
     for uri in (f"{folder}/rows.jsonl", f"{folder}/", folder):
         with pytest.raises(StageError) as caught:
@@ -185,6 +185,6 @@ def test_missing_files_folders_and_slashes_are_told(storage: StorageSpec) -> Non
         found[uri] = (caught.value.message, caught.value.remedy)
     assert found == {
         f"{folder}/rows.jsonl": (f"{folder}/rows.jsonl: there is no such file", "Check the address."),
-        f"{folder}/": (f"{folder}/ has no *.jsonl files", "Check the address."),
+        f"{folder}/": (f"{folder}/ has no data files", "Check the address."),
         folder: (f"{folder} is a folder", f"Write it with a slash at the end: {folder}/"),
     }

@@ -246,11 +246,11 @@ def test_everything_that_is_wrong_is_told_in_one_run(root: Path) -> None:
             "spec.sft.data.train[0].uri",
             f"file://{root}/chats.jsonl:1: the field messages is missing; the row has none",
         ),
-        ("ConfigInvalid", "spec.preference.data.train[0].uri", f"file://{root}/pairs/ has no *.jsonl files"),
+        ("ConfigInvalid", "spec.preference.data.train[0].uri", f"file://{root}/pairs/ has no data files"),
         (
             "DataInvalid",
             "spec.preference.data.train[1].uri",
-            f"file://{root}/chats.jsonl:1: the field prompt is missing; the row has none",
+            f"file://{root}/chats.jsonl:1: the field chosen is missing; the row has none",
         ),
         (
             "ConfigInvalid",

@@ -116,7 +116,8 @@ def test_what_was_read_once_is_not_read_again(
 
     monkeypatch.setattr(preparation, "open_stage_store", lambda *arguments, **options: Recording())
     assert run_prepare(run_spec) == first
-    assert reads == []
+    # Rows are checked anew each time; ranges of the base are hashed once.
+    assert {uri.rpartition(".")[2] for uri in reads} == {"jsonl"}
 
 
 def test_adapters_that_are_there_are_found_and_a_claimed_one_is_finished(root: Path, storage: StorageSpec) -> None:

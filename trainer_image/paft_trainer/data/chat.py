@@ -21,20 +21,32 @@ _RAISED_BY_EXPRESSIONS = (TypeError, ValueError, LookupError, ArithmeticError, A
 """What Python raises inside a template that renders, such as for `1 + message.content`."""
 
 Messages = Sequence[dict[str, Any]]
+Tools = Sequence[dict[str, Any]]
 Encoded = dict[str, list[int]]
 
 
 def encode_row(tokenizer: PreTrainedTokenizerBase, row: dict[str, Any], max_length: int) -> Encoded:
-    """`input_ids` and `labels` of a messages or prompt-completion row, cut to `max_length` tokens at the end."""
+    """`input_ids` and `labels` of a row with messages, prompt and completion, or text, cut at `max_length` tokens."""
+    tools = row.get("tools")
     if "messages" in row:
-        return encode_messages(tokenizer, row["messages"], max_length)
-    return encode_prompt_completion(tokenizer, row["prompt"], row["completion"], max_length)
+        return encode_messages(tokenizer, row["messages"], max_length, tools=tools)
+    if "text" in row:
+        # All of it is completion, since nothing comes before it.
+        return encode_prompt_completion(tokenizer, "", row["text"], max_length)
+    return encode_prompt_completion(tokenizer, row["prompt"], row["completion"], max_length, tools=tools)
 
 
 def encode_messages(
-    tokenizer: PreTrainedTokenizerBase, messages: Messages, max_length: int | None, *, learn_from: int = 0
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Messages,
+    max_length: int | None,
+    *,
+    learn_from: int = 0,
+    tools: Tools | None = None,
 ) -> Encoded:
     """A chat; labels cover the assistant's turns. Raises ConfigInvalid where the template does not allow it.
+
+    `tools`: JSON schemas of what the assistant may call.
 
     Turns before message `learn_from` are context only. So is a chat's first message: nothing in the rendered text
     tells where the template's own opening ends and an answer to nothing begins.
@@ -44,16 +56,21 @@ def encode_messages(
     for index, message in enumerate(messages):
         if message["role"] != "assistant" or index < max(learn_from, 1):
             continue
-        before = _render(tokenizer, messages[:index], generate=True)
-        after = _render(tokenizer, messages[: index + 1], generate=False)
+        before = _render(tokenizer, messages[:index], tools, generate=True)
+        after = _render(tokenizer, messages[: index + 1], tools, generate=False)
         spans += [(_continuation(rendered, before), False), (_continuation(before, after), True)]
         rendered = after
-    spans.append((_continuation(rendered, _render(tokenizer, messages, generate=False)), False))
+    spans.append((_continuation(rendered, _render(tokenizer, messages, tools, generate=False)), False))
     return _encode_spans(tokenizer, spans, max_length)
 
 
 def encode_prompt_completion(
-    tokenizer: PreTrainedTokenizerBase, prompt: str | Messages, completion: str | Messages, max_length: int | None
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: str | Messages,
+    completion: str | Messages,
+    max_length: int | None,
+    *,
+    tools: Tools | None = None,
 ) -> Encoded:
     """A prompt and its completion, both texts or both messages; labels cover what the assistant completes.
 
@@ -64,7 +81,7 @@ def encode_prompt_completion(
         text = str(completion) if str(completion).endswith(ending) else f"{completion}{ending}"
         beginning = tokenizer.bos_token if _adds_bos(tokenizer) else ""
         return _encode_spans(tokenizer, [(f"{beginning}{prompt}", False), (text, True)], max_length)
-    return encode_messages(tokenizer, [*prompt, *completion], max_length, learn_from=len(prompt))
+    return encode_messages(tokenizer, [*prompt, *completion], max_length, learn_from=len(prompt), tools=tools)
 
 
 def encode_pair(tokenizer: PreTrainedTokenizerBase, pair: dict[str, Any]) -> Encoded:
@@ -73,7 +90,8 @@ def encode_pair(tokenizer: PreTrainedTokenizerBase, pair: dict[str, Any]) -> Enc
     A token that reaches from the prompt into the answers is the prompt's where both answers have it, else the answers'.
     """
     chosen, rejected = (
-        encode_prompt_completion(tokenizer, pair["prompt"], pair[answer], None) for answer in ("chosen", "rejected")
+        encode_prompt_completion(tokenizer, pair["prompt"], pair[answer], None, tools=pair.get("tools"))
+        for answer in ("chosen", "rejected")
     )
     length = min(_untrained_prefix(chosen), _untrained_prefix(rejected))
     while chosen["input_ids"][:length] != rejected["input_ids"][:length]:
@@ -90,7 +108,7 @@ def _untrained_prefix(encoded: Encoded) -> int:
     return next((index for index, label in enumerate(labels) if label != IGNORED), len(labels))
 
 
-def _render(tokenizer: PreTrainedTokenizerBase, messages: Messages, *, generate: bool) -> str:
+def _render(tokenizer: PreTrainedTokenizerBase, messages: Messages, tools: Tools | None, *, generate: bool) -> str:
     if not messages:
         return ""
     if tokenizer.chat_template is None:
@@ -99,7 +117,10 @@ def _render(tokenizer: PreTrainedTokenizerBase, messages: Messages, *, generate:
             remedy="Set base.chatTemplate, or give the rows as text.",
         )
     try:
-        return str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=generate))
+        rendered = tokenizer.apply_chat_template(
+            list(messages), tools=tools, tokenize=False, add_generation_prompt=generate
+        )
+        return str(rendered)
     except (TemplateError, *_RAISED_BY_EXPRESSIONS) as error:
         raise ConfigInvalid(
             f"the chat template fails: {type(error).__name__}: {error}",

@@ -1,4 +1,4 @@
-"""What the fields of a row must be: texts, or lists of messages."""
+"""What the fields of a row must be: texts, or lists of messages, and tools beside these."""
 
 import json
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ def check_alike(place: str, row: Mapping[str, Any]) -> None:
     are_texts = all(isinstance(value, str) for value in row.values())
     for name, value in row.items():
         if are_texts:
-            _check_text(place, name, value)
+            check_text(place, name, value)
             filled = bool(value.strip())
         else:
             check_messages(place, name, value)
-            filled = name == "prompt" or any(message["content"].strip() for message in value)
+            filled = name == "prompt" or any(says_something(message) for message in value)
             if name != "prompt":
                 _check_answer(place, name, value)
         if not filled:
@@ -45,9 +45,33 @@ def check_messages(place: str, name: str, messages: Any) -> None:
         _check_message(place, f"{name}[{index}]", message)
 
 
+def check_tools(place: str, tools: Any) -> list[Any] | None:
+    """What the assistant may call: JSON schemas of functions, as a list or as its JSON. Raises DataInvalid."""
+    if isinstance(tools, str) and tools.strip():
+        try:
+            tools = json.loads(tools)
+        except (ValueError, RecursionError) as error:
+            raise DataInvalid(
+                f"{place}: tools is {shown(tools)}, not JSON", remedy="Write tools as a list of JSON schemas."
+            ) from error
+    if not tools:
+        return None
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        raise DataInvalid(
+            f"{place}: tools is {shown(tools)}, not a list of JSON schemas",
+            remedy='Write it as [{"type": "function", "function": {"name": "…", "parameters": {…}}}, …].',
+        )
+    return tools
+
+
+def says_something(message: Mapping[str, Any]) -> bool:
+    """Whether a message has words or calls a tool."""
+    return bool((message.get("content") or "").strip() or message.get("tool_calls"))
+
+
 def shown(value: Any) -> str:
     """The beginning of a value as JSON, always valid text."""
-    text = _valid(json.dumps(value, ensure_ascii=False))
+    text = _valid(json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "…"
 
 
@@ -59,18 +83,31 @@ def shown_keys(row: Mapping[str, Any]) -> str:
 
 
 def _check_message(place: str, name: str, message: Any) -> None:
-    if not isinstance(message, dict) or "role" not in message or "content" not in message:
+    calls = message.get("tool_calls") if isinstance(message, dict) else None
+    if not isinstance(message, dict) or "role" not in message or ("content" not in message and not calls):
         raise DataInvalid(
             f"{place}: {name} is {shown(message)}, not a message with role and content",
             remedy='Write it as {"role": "user", "content": "…"}.',
         )
     if message["role"] not in ROLES:
         raise DataInvalid(f"{place}: {name}.role is {shown(message['role'])}", remedy=f"Use {', '.join(ROLES)}.")
+    if calls:
+        _check_calls(place, f"{name}.tool_calls", calls)
+        if message.get("content") is None:
+            return
     if not isinstance(message["content"], str):
         raise DataInvalid(
             f"{place}: {name}.content is {shown(message['content'])}, not text", remedy="Content must be text."
         )
-    _check_text(place, f"{name}.content", message["content"])
+    check_text(place, f"{name}.content", message["content"])
+
+
+def _check_calls(place: str, name: str, calls: Any) -> None:
+    if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
+        raise DataInvalid(
+            f"{place}: {name} is {shown(calls)}, not a list of calls",
+            remedy='Write it as [{"type": "function", "function": {"name": "…", "arguments": {…}}}].',
+        )
 
 
 def _check_answer(place: str, name: str, messages: list[dict[str, Any]]) -> None:
@@ -82,7 +119,8 @@ def _check_answer(place: str, name: str, messages: list[dict[str, Any]]) -> None
             )
 
 
-def _check_text(place: str, name: str, text: str) -> None:
+def check_text(place: str, name: str, text: str) -> None:
+    """Valid Unicode. Raises DataInvalid."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
