@@ -40,6 +40,7 @@ def arm_run_spec(
     l1: dict[str, Any] | None = None,
     dpo: dict[str, Any] | None = None,
     orpo: dict[str, Any] | None = None,
+    lora: dict[str, Any] | None = None,
     stage_digest: str | None = None,
     evaluation: Path | None = None,
 ) -> RunSpec:
@@ -63,7 +64,7 @@ def arm_run_spec(
             "eval": [{"uri": uri_of(evaluation), "format": form}] if evaluation is not None else [],
         },
         "training": settings,
-        "lora": {"r": 4},
+        "lora": {"r": 4} | (lora or {}),
         "resources": {"nodes": nodes, "gpusPerNode": 0, "processesPerNode": processes},
     }
     if l1 is not None:

@@ -22,6 +22,10 @@ NOT_MATHEMATICS = {
     "micro_batch_size",
     "packing",
     "gradient_checkpointing",
+    "offload_optimizer",
+    "offload_param",
+    "use_liger_kernel",
+    "torch_compile",
     "save_steps",
     "save_seconds",
     "keep",
@@ -31,6 +35,10 @@ NOT_MATHEMATICS = {
 
 OF_EVALUATIONS = {"eval_steps", "early_stopping", "publish"}
 """Those that change what is computed where evaluations decide, and nothing where they only tell."""
+
+
+OFF_BY_DEFAULT = {"lr_scheduler_kwargs", "optimizer", "adam_beta1", "adam_beta2", "adam_epsilon"}
+"""Those that count where they are not as by default: jobs from before they were there keep their digests."""
 
 
 def digest_of(document: Mapping[str, object] | Sequence[object]) -> str:
@@ -75,7 +83,7 @@ def sft_digest(
             "chatTemplate": chat_template,
             "data": data,
             "l1": spec.l1.resolved(),
-            "lora": spec.lora.to_document(),
+            "lora": spec.lora.resolved(),
             "training": _mathematics(spec.training),
             **_evaluations(spec.training, evaluation),
         }
@@ -95,7 +103,7 @@ def preference_digest(
             "data": data,
             "method": spec.method,
             spec.method: spec.resolved_options(),
-            "lora": spec.lora.to_document(),
+            "lora": spec.lora.resolved(),
             "training": _mathematics(spec.training),
             **_evaluations(spec.training, evaluation),
         }
@@ -153,7 +161,9 @@ def merge_stage_digest(
 
 
 def _mathematics(training: TrainingSpec) -> dict[str, object]:
-    return training.model_dump(mode="json", by_alias=True, exclude=NOT_MATHEMATICS | OF_EVALUATIONS)
+    fields = type(training).model_fields
+    off = {name for name in OFF_BY_DEFAULT & fields.keys() if getattr(training, name) == fields[name].default}
+    return training.model_dump(mode="json", by_alias=True, exclude=NOT_MATHEMATICS | OF_EVALUATIONS | off)
 
 
 def _evaluations(training: TrainingSpec, rows: str | None) -> dict[str, object]:

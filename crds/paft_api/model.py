@@ -1,5 +1,6 @@
 """The base of every model in the contract."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -51,6 +52,23 @@ class Unavailable:
 def unavailable(*values: object, instead: str) -> AfterValidator:
     """Marks values that the contract names but this version cannot do yet."""
     return AfterValidator(Unavailable(values, instead))
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Unavailable):
+    """Refuses values that the contract names for the sake of a message: each has its own reason, with a remedy."""
+
+    reasons: tuple[str, ...] = ()
+
+    def message(self, value: object) -> str:
+        """What is wrong with a refused value, and what to do."""
+        shown = str(value).lower() if isinstance(value, bool) else value
+        return f"{shown} {self.reasons[self.values.index(value)]}"
+
+
+def refused(reasons: Mapping[object, str]) -> AfterValidator:
+    """Marks values that cannot be, whatever the version. `reasons`: why, and what to use instead, by value."""
+    return AfterValidator(Refused(tuple(reasons), "", tuple(reasons.values())))
 
 
 def number_to_text(value: object) -> object:

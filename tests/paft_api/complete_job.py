@@ -62,7 +62,22 @@ spec:
         region: eu-north-1
         anonymous: false
     l1: {mode: proximal, lambda: 0.001, granularity: element, rampFraction: 0.2}
-    lora: &lora {r: 8, alpha: 16, dropout: 0.05, targetModules: [q_proj], rslora: false}
+    lora: &lora
+      r: 8
+      alpha: 16
+      dropout: 0.05
+      targetModules: [q_proj]
+      targetModulesPattern: ".*q_proj"
+      excludeModules: [o_proj]
+      layersToTransform: [0, 1]
+      layersPattern: [layers]
+      rankPattern: {q_proj: 4}
+      alphaPattern: {q_proj: 8}
+      rslora: false
+      loraplusLrRatio: 16
+      modulesToSave: [norm]
+      initLoraWeights: gaussian
+      useDora: false
     training: &training
       epochs: 2
       maxSteps: 500
@@ -71,10 +86,19 @@ spec:
       microBatchSize: 2
       maxLength: 1024
       lrScheduler: linear
+      lrSchedulerKwargs: {}
       warmupRatio: 0.1
       weightDecay: 0.01
+      optimizer: adamw_fused
+      adamBeta1: 0.95
+      adamBeta2: 0.99
+      adamEpsilon: 0.000001
       maxGradNorm: 0.5
       gradientCheckpointing: false
+      offloadOptimizer: cpu
+      offloadParam: none
+      useLigerKernel: false
+      torchCompile: false
       precision: bf16
       packing: true
       seed: 1

@@ -237,6 +237,9 @@ CASES: dict[str, tuple[str, Changes]] = {
     "a label of ours": ("trainer._require_free", {"trainer.podLabels": {"team": "a", "paft.dev/stage": "b"}}),
     "an annotation of the Job's": ("trainer._require_free", {"trainer.podAnnotations": {"job-name": "b"}}),
     "a folder that a slash makes too long": ("model.end_with_slash", {"base.uri": LONG_FOLDER}),
+    "an adapter that changes the base": ("model.Unavailable", {"sft.lora.initLoraWeights": "pissa"}),
+    "an adapter that is no product": ("model.Unavailable", {"preference.lora.useDora": True}),
+    "a schedule that follows losses": ("model.Unavailable", {"sft.training.lrScheduler": "greedy"}),
     "a volume of the stage": (
         "pod_template.require_no_conflict",
         {"trainer.podTemplate": {"spec": {"volumes": [{"name": "run-spec", "emptyDir": {}}]}}},
@@ -337,7 +340,7 @@ def test_rules_do_not_stumble_over_what_is_out_of_bounds(changes: Changes, field
 def test_every_validator_has_a_case_or_a_reason() -> None:
     covered = {name for name, _ in CASES.values()}
 
-    assert covered - {"pod_template.require_no_conflict"} == set(RULES)
+    assert covered - {"model.Unavailable", "pod_template.require_no_conflict"} == set(RULES)
     assert covered.isdisjoint(NOT_IN_THE_SCHEMA)
     assert all(NOT_IN_THE_SCHEMA.values())
 

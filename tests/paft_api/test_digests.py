@@ -29,13 +29,27 @@ _ARM_MATHEMATICS: dict[str, object] = {
     "lora.alpha": 8,
     "lora.dropout": 0.1,
     "lora.targetModules": ["k_proj"],
+    "lora.targetModulesPattern": ".*k_proj",
+    "lora.excludeModules": ["v_proj"],
+    "lora.layersToTransform": [1],
+    "lora.layersPattern": ["h"],
+    "lora.rankPattern": {"q_proj": 2},
+    "lora.alphaPattern": {"q_proj": 4},
     "lora.rslora": True,
+    "lora.loraplusLrRatio": 4,
+    "lora.modulesToSave": ["lm_head"],
+    "lora.initLoraWeights": "orthogonal",
     "training.epochs": 3,
     "training.maxSteps": 600,
     "training.learningRate": 0.0002,
     "training.globalBatchSize": 128,
     "training.maxLength": 512,
     "training.lrScheduler": "cosine",
+    "training.lrSchedulerKwargs": {"num_cycles": 2},
+    "training.optimizer": "adamw",
+    "training.adamBeta1": 0.8,
+    "training.adamBeta2": 0.98,
+    "training.adamEpsilon": 1e-7,
     "training.warmupRatio": 0.2,
     "training.weightDecay": 0.02,
     "training.maxGradNorm": 1.0,
@@ -132,6 +146,10 @@ _ARM_REST: dict[str, object] = {
     "training.microBatchSize": 4,
     "training.packing": False,
     "training.gradientCheckpointing": True,
+    "training.offloadOptimizer": "none",
+    "training.offloadParam": "cpu",
+    "training.useLigerKernel": True,
+    "training.torchCompile": True,
     "training.saveSteps": 50,
     "training.saveSeconds": 600,
     "training.hangTimeout": 60,
@@ -206,6 +224,8 @@ ONE_VALUE: dict[str, object] = {
     "preference.data.train[0].format": "messages",
     "preference.data.eval[0].format": "messages",
     **{f"{arm}.data.eval[0].weight": 2.0 for arm in ARMS},
+    "sft.lora.useDora": True,
+    "preference.lora.useDora": True,
 }
 """Fields that have one value in this version; another is refused. They are part of the identity."""
 
@@ -231,7 +251,7 @@ def test_what_does_not_change_the_mathematics_changes_no_digest() -> None:
 
 @pytest.mark.parametrize("path", ONE_VALUE)
 def test_other_values_of_fields_with_one_value_are_refused(path: str) -> None:
-    with pytest.raises(ValueError, match="cannot be used in this arm|has no meaning"):
+    with pytest.raises(ValueError, match="cannot be used in this arm|has no meaning|remove useDora"):
         _stages_changed_by(path, ONE_VALUE[path])
 
 
@@ -240,6 +260,27 @@ def test_writing_a_default_out_changes_no_digest() -> None:
     written_out = PaftJobSpec.model_validate_json(json.dumps(minimal)).to_document()
 
     assert _digests(written_out) == _digests(minimal)
+
+
+@pytest.mark.parametrize(
+    ("sft", "digest"),
+    [
+        ({}, "sha256:97c9ba46caeeef69cbc3a6770b8b3da1706b016187bf086768b33729a7845c03"),
+        (
+            {
+                "lora": {"r": 8, "targetModules": ["q_proj"], "rslora": True},
+                "training": {"maxSteps": 5, "warmupRatio": 0.1},
+            },
+            "sha256:436c013b7516deaa968c8a42a2ed5b7ae4ebb26ea66b1dec5f92d25ec8e93b6d",
+        ),
+    ],
+)
+def test_jobs_keep_their_digests_when_fields_are_added(sft: dict[str, object], digest: str) -> None:
+    """By which their adapters are found; these were worked out before LoRA+ and the like were there."""
+    document = _minimal_document()
+    document["sft"] |= sft
+
+    assert _digests(document)["sft"] == digest
 
 
 def test_whole_numbers_and_decimals_are_the_same_number() -> None:

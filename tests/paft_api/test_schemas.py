@@ -13,7 +13,7 @@ from paft_api.run_spec import RunSpec, TerminationMessage
 from paft_api.spec import PaftJob, PaftJobSpec
 
 DOCUMENTS: tuple[type[Model], ...] = (PaftJob, RunSpec, StageReport, TerminationMessage)
-FREE_FORM = ("deepspeed", "affinity", "podTemplate")
+FREE_FORM = ("deepspeed", "affinity", "podTemplate", "lrSchedulerKwargs")
 """Maps of another project's fields; their size as a whole is bounded instead."""
 
 

@@ -175,15 +175,21 @@ def _patterns(folder: str, document: dict[str, Any], name: str) -> dict[str, Any
     if not isinstance(patterns, dict):
         raise _broken(folder, f"{name} is no object")
     for key in patterns:
-        try:
-            re.compile(key)
-            # A key with flags is an expression on its own, but not within another one.
-            re.compile(_at_the_end(key))
-        except (re.error, OverflowError, RecursionError) as error:
-            raise _broken(folder, f"{name} has the key {quoted(key)}, no regular expression: {error}") from error
-        if not _matches_in_time(key):
-            raise _broken(folder, f"{name} has the key {quoted(key)}, which may take for ever to match")
+        problem = pattern_problem(key)
+        if problem is not None:
+            raise _broken(folder, f"{name} has the key {quoted(key)}, {problem}")
     return patterns
+
+
+def pattern_problem(key: str) -> str | None:
+    """Why a key of rank_pattern or alpha_pattern is not taken, in words; None where it is."""
+    try:
+        re.compile(key)
+        # A key with flags is an expression on its own, but not within another one.
+        re.compile(_at_the_end(key))
+    except (re.error, OverflowError, RecursionError) as error:
+        return f"no regular expression: {error}"
+    return None if _matches_in_time(key) else "which may take for ever to match"
 
 
 def _matches_in_time(key: str) -> bool:

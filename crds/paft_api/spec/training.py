@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from paft_api.model import Model
+from paft_api.model import Model, refused
 from paft_api.spec.free_form import FreeForm
 
 
@@ -50,8 +50,33 @@ class TrainingSpec(Model):
     max_length: Annotated[int, Field(ge=8, le=1_048_576)] = 2048
     """Tokens per row; longer rows are cut at the end. Default: 2048."""
 
-    lr_scheduler: Literal["constant", "constant_with_warmup", "linear", "cosine"] = "cosine"
-    """Learning-rate schedule, in transformers' terms. Default: cosine."""
+    lr_scheduler: Annotated[
+        Literal[
+            "constant",
+            "constant_with_warmup",
+            "linear",
+            "cosine",
+            "cosine_with_restarts",
+            "polynomial",
+            "inverse_sqrt",
+            "cosine_with_min_lr",
+            "cosine_warmup_with_min_lr",
+            "warmup_stable_decay",
+            "reduce_lr_on_plateau",
+            "greedy",
+        ],
+        refused(
+            dict.fromkeys(
+                ("reduce_lr_on_plateau", "greedy"),
+                "follows losses, so that an arm would not go on after a restart as it would have; use another",
+            )
+        ),
+    ] = "cosine"
+    """Learning-rate schedule, in transformers' terms; reduce_lr_on_plateau and greedy are refused. Default: cosine."""
+
+    lr_scheduler_kwargs: FreeForm = {}
+    """Options of the schedule, by transformers' names: num_cycles, power, lr_end, timescale, min_lr, min_lr_rate,
+    num_decay_steps and so on; at most 16384 characters of JSON. Default: transformers' own."""
 
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.03
     """Share of the steps over which the learning rate rises from 0. Default: 0.03."""
@@ -59,14 +84,41 @@ class TrainingSpec(Model):
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Decoupled weight decay of AdamW. Default: 0.0."""
 
+    optimizer: Literal["adamw", "adamw_fused", "adamw_8bit"] = "adamw"
+    """adamw: torch's. adamw_fused: torch's in one kernel, rounded otherwise. adamw_8bit: of bitsandbytes, on GPUs and
+    without a proximal step; its moments are not in checkpoints, so that a resumed arm begins them anew.
+    Default: adamw."""
+
+    adam_beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Decay of AdamW's mean of gradients. Default: 0.9."""
+
+    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Decay of AdamW's mean of squared gradients. Default: 0.999."""
+
+    adam_epsilon: Annotated[float, Field(gt=0, le=1)] = 1.0e-8
+    """What AdamW adds to the root of the latter. Default: 1e-8."""
+
     max_grad_norm: Annotated[float, Field(gt=0, le=1000)] = 1.0
     """Gradient norm above which gradients are scaled down. Default: 1.0."""
 
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass to save memory. Default: false."""
 
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """Arithmetic of the model; master weights are always fp32. Default: auto, which is bf16 on CUDA and fp32 on CPU."""
+    offload_optimizer: Literal["none", "cpu"] = "none"
+    """Where DeepSpeed keeps optimizer state and master weights: cpu takes them out of GPU memory. Default: none."""
+
+    offload_param: Literal["none", "cpu"] = "none"
+    """Where DeepSpeed keeps each rank's part of the base: cpu takes it out of GPU memory. Default: none."""
+
+    use_liger_kernel: bool = False
+    """Replace layers of the model by Liger's Triton kernels, on GPUs. Default: false."""
+
+    torch_compile: bool = False
+    """Compile the model with torch.compile, on GPUs. Default: false."""
+
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """Arithmetic of the model; master weights are always fp32. fp16 scales the loss, and needs GPUs. Default: auto,
+    which is bf16 on CUDA and fp32 on CPU."""
 
     packing: bool = True
     """Put the rows of a forward pass one after the other without padding, none of which sees another; does not change

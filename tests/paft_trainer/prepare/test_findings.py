@@ -127,6 +127,132 @@ def test_a_base_that_cannot_serve_is_told(name: str, root: Path) -> None:
     assert (field, found) == ("spec.base.uri", message.replace("{base}", f"file://{root}/base/"))
 
 
+WRONG_ADAPTERS: list[tuple[str, dict[str, Any], str]] = [
+    (
+        "targetModulesPattern",
+        {"targetModulesPattern": "q_proj"},
+        "targetModulesPattern 'q_proj' matches no module of the base",
+    ),
+    (
+        "targetModulesPattern",
+        {"targetModulesPattern": ".*(q_proj"},
+        "targetModulesPattern '.*(q_proj' is no regular expression: missing ), unterminated subpattern at position 2",
+    ),
+    (
+        "targetModulesPattern",
+        {"targetModulesPattern": ".*"},
+        "targetModulesPattern '.*' matches model.embed_tokens, which is no linear module besides the head",
+    ),
+    (
+        "targetModulesPattern",
+        {"targetModulesPattern": r".*\.q_proj", "targetModules": ["k_proj"]},
+        "targetModulesPattern and targetModules ['k_proj'] both name targets",
+    ),
+    (
+        "modulesToSave",
+        {"modulesToSave": ["layer_norm"]},
+        "modulesToSave 'layer_norm' is no module of the base with weights of its own",
+    ),
+    (
+        "modulesToSave",
+        {"modulesToSave": ["self_attn"]},
+        "modulesToSave 'self_attn' is no module of the base with weights of its own",
+    ),
+    (
+        "modulesToSave",
+        {"modulesToSave": ["q_proj"], "targetModules": ["q_proj", "v_proj"]},
+        "modulesToSave and targetModules both name model.layers.0.self_attn.q_proj, which is trained whole or by "
+        "factors, not both",
+    ),
+    (
+        "layersToTransform",
+        {"layersPattern": ["layers"]},
+        "layersPattern ['layers'] chooses nothing without layersToTransform",
+    ),
+    (
+        "layersToTransform",
+        {"layersToTransform": [0], "targetModulesPattern": r".*\.q_proj"},
+        "layersToTransform chooses among targetModules, not among what targetModulesPattern matches",
+    ),
+    (
+        "layersToTransform",
+        {"layersToTransform": [1, 2]},
+        "layersToTransform 2: no target lies in a layer of that number",
+    ),
+    (
+        "layersToTransform",
+        {"targetModules": ["q_proj"], "excludeModules": ["q_proj"]},
+        "excludeModules and modulesToSave leave none of the targets",
+    ),
+    (
+        "rankPattern",
+        {"rankPattern": {"qq_proj": 2}},
+        "rankPattern 'qq_proj' matches the name of no module that is adapted",
+    ),
+    (
+        "rankPattern",
+        {"rankPattern": {"(q_proj)+": 2}},
+        "rankPattern has the key '(q_proj)+', which may take for ever to match",
+    ),
+    (
+        "alphaPattern",
+        {"alphaPattern": {"q_proj(": 2.0}},
+        "alphaPattern has the key 'q_proj(', no regular expression: missing ), unterminated subpattern at position 6",
+    ),
+    (
+        "initLoraWeights",
+        {"initLoraWeights": "orthogonal", "rankPattern": {"q_proj": 3}},
+        "initLoraWeights orthogonal needs even ranks, and one is 3",
+    ),
+]
+"""Field of sft.lora, what it says, and what is found."""
+
+WRONG_TRAININGS: list[tuple[str, dict[str, Any], str]] = [
+    ("precision", {"precision": "fp16"}, "precision fp16 needs GPUs, and the arm trains on CPUs"),
+    (
+        "optimizer",
+        {"optimizer": "adamw_8bit"},
+        "optimizer adamw_8bit has no proximal step, which makes the adapter sparse",
+    ),
+    ("useLigerKernel", {"useLigerKernel": True}, "useLigerKernel needs GPUs, and the arm trains on CPUs"),
+    ("torchCompile", {"torchCompile": True}, "torchCompile needs GPUs, and the arm trains on CPUs"),
+    (
+        "lrScheduler",
+        {"lrSchedulerKwargs": {"power": 2}},
+        "lrSchedulerKwargs 'power' is no option of the schedule cosine",
+    ),
+    (
+        "lrScheduler",
+        {"lrScheduler": "warmup_stable_decay"},
+        "lrScheduler warmup_stable_decay with lrSchedulerKwargs {}: "
+        "get_wsd_schedule() missing 1 required positional argument: 'num_decay_steps'",
+    ),
+    (
+        "lrScheduler",
+        {"lrScheduler": "cosine_with_min_lr"},
+        "lrScheduler cosine_with_min_lr with lrSchedulerKwargs {}: One of min_lr or min_lr_rate should be set through "
+        "the `lr_scheduler_kwargs`",
+    ),
+    (
+        "deepspeed",
+        {"deepspeed": {"zero_force_ds_cpu_optimizer": True}},
+        "training.deepspeed.zero_force_ds_cpu_optimizer would put DeepSpeed's own Adam in the place of ours, which "
+        "makes the adapter sparse",
+    ),
+    (
+        "deepspeed",
+        {"deepspeed": {"zero_optimization": {"offload_optimizer": {"device": "nvme"}}}},
+        "training.deepspeed.zero_optimization.offload_optimizer.device is nvme, where checkpoints do not reach the "
+        "optimizer's state",
+    ),
+    (
+        "deepspeed",
+        {"deepspeed": {"zero_optimization": {"zero_quantized_weights": True}}},
+        "training.deepspeed.zero_optimization.zero_quantized_weights needs GPUs, and the arm trains on CPUs",
+    ),
+]
+"""Field of sft.training, what it says, and what is found."""
+
 WRONG_FIELDS: dict[str, tuple[dict[str, Any], tuple[str, str, str]]] = {
     "target that is not there": (
         {"sft__lora": {"targetModules": ["q_proj", "k_poj"]}},
@@ -148,6 +274,20 @@ WRONG_FIELDS: dict[str, tuple[dict[str, Any], tuple[str, str, str]]] = {
             "targetModules ['all-linear', 'q_proj'] names modules beside all-linear",
         ),
     ),
+    **{
+        f"lora: {message}": (
+            {"sft__lora": lora},
+            ("ConfigInvalid", f"spec.sft.lora.{field}", message),
+        )
+        for field, lora, message in WRONG_ADAPTERS
+    },
+    **{
+        f"training: {message}": (
+            {"sft__training": TRAINING | training},
+            ("ConfigInvalid", f"spec.sft.training.{field}", message),
+        )
+        for field, training, message in WRONG_TRAININGS
+    },
     "batch larger than the data": (
         {"sft__training": TRAINING | {"globalBatchSize": 64}},
         (

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paft_trainer.training.factor_partitions import Factor, factor_of, row_segments
+from paft_trainer.training.factor_partitions import row_segments
 
 MATRICES = st.lists(st.integers(1, 9), min_size=1, max_size=4)
 
@@ -39,8 +39,3 @@ def test_values_of_segments_are_spread_over_their_entries() -> None:
 
     assert part.lengths.tolist() == [3]
     assert part.spread(torch.tensor([2.0])).tolist() == [2.0, 2.0, 2.0]
-
-
-def test_pefts_names_tell_the_factor() -> None:
-    assert factor_of("base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight") is Factor.A
-    assert factor_of("base_model.model.model.layers.0.self_attn.q_proj.lora_B.default.weight") is Factor.B

@@ -14,10 +14,10 @@ class Pair(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.a, self.b = torch.nn.Linear(6, 3, bias=False), torch.nn.Linear(3, 5, bias=False)
+        self.lora_A, self.lora_B = torch.nn.Linear(6, 3, bias=False), torch.nn.Linear(3, 5, bias=False)
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        loss: torch.Tensor = self.b(self.a(rows)).square().mean()
+        loss: torch.Tensor = self.lora_B(self.lora_A(rows)).square().mean()
         return loss
 
 

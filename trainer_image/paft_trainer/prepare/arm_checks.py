@@ -9,16 +9,18 @@ from paft_api.digests import preference_digest, sft_digest
 from paft_api.run_spec import RunSpec
 from paft_api.spec.arm import ArmSpec
 from paft_api.spec.data import DataSource
+from paft_api.spec.lora import LoraSpec
 from paft_api.spec.training import TrainingSpec
 from paft_api.stages import StageName
 from paft_trainer.data.encoding import encode_rows, is_usable
 from paft_trainer.data.rows import Row, read_source
 from paft_trainer.data.schedule import total_steps
 from paft_trainer.errors import ConfigInvalid, DataInvalid
-from paft_trainer.prepare.base_model_checks import BaseForChecks, check_lora_targets
+from paft_trainer.prepare.base_model_checks import BaseForChecks
 from paft_trainer.prepare.findings import Findings
 from paft_trainer.storage import ObjectStore
-from paft_trainer.training.deepspeed_configuration import check_overrides
+from paft_trainer.training.adapter_targets import ADAPTER_CHECKS, BaseModules
+from paft_trainer.training.training_checks import TRAINING_CHECKS
 
 RENDERED_ROWS = 32
 """Rows of each source that are rendered and tokenized."""
@@ -33,11 +35,11 @@ def check_arm(
 ) -> int | None:
     """Check one arm as far as it goes; returns its training rows, None where they could not be read."""
     field = f"spec.{stage}"
-    with findings.of(f"{field}.training.deepspeed"):
-        check_overrides(arm.training.deepspeed)
+    for name, check in TRAINING_CHECKS.items():
+        with findings.of(f"{field}.training.{name}"):
+            check(arm)
     if base is not None:
-        with findings.of(f"{field}.lora.targetModules"):
-            check_lora_targets(base, arm.lora)
+        _check_adapter(findings, f"{field}.lora", arm.lora, base.modules)
     train = _check_sources(store, findings, f"{field}.data.train", arm.data.train, arm, base)
     _check_sources(store, findings, f"{field}.data.eval", arm.data.eval, arm, base)
     if train is not None:
@@ -46,6 +48,17 @@ def check_arm(
         with findings.of(f"{field}.training.evalSteps"):
             _check_early_stopping(arm.training, train)
     return train
+
+
+def _check_adapter(findings: Findings, field: str, lora: LoraSpec, modules: BaseModules) -> None:
+    """Up to the first field that does not suit the base."""
+    for name, check in ADAPTER_CHECKS.items():
+        suits = False
+        with findings.of(f"{field}.{name}"):
+            check(modules, lora)
+            suits = True
+        if not suits:
+            return
 
 
 def stage_digest(

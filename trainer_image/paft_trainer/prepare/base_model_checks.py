@@ -1,6 +1,5 @@
 """The base as far as checks need it: its tokenizer, and the names of its modules without their weights."""
 
-import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,27 +10,27 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from paft_api.spec.base import BaseSpec
-from paft_api.spec.lora import LoraSpec
 from paft_trainer.checkpoint_files import CheckpointFiles
 from paft_trainer.errors import ConfigInvalid
 from paft_trainer.storage import ObjectStore
+from paft_trainer.training.adapter_targets import BaseModules, base_modules
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BaseForChecks:
-    """`linear_modules`: full names of the linear modules, the output head left out."""
+    """What arms are checked against."""
 
     tokenizer: PreTrainedTokenizerBase
-    linear_modules: tuple[str, ...]
+    modules: BaseModules
 
 
 def open_base_for_checks(store: ObjectStore, base: BaseSpec, files: CheckpointFiles, folder: Path) -> BaseForChecks:
     """Fetch configuration and tokenizer and build the model without memory. Raises ConfigInvalid."""
     for name in files.others:
         (folder / name).write_bytes(store.read(base.uri + name))
-    linear_modules = _linear_modules(base, folder)
+    modules = _modules(base, folder)
     tokenizer = open_tokenizer(base, folder)
-    return BaseForChecks(tokenizer=tokenizer, linear_modules=linear_modules)
+    return BaseForChecks(tokenizer=tokenizer, modules=modules)
 
 
 def open_tokenizer(base: BaseSpec, folder: Path) -> PreTrainedTokenizerBase:
@@ -48,23 +47,20 @@ def open_tokenizer(base: BaseSpec, folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _linear_modules(base: BaseSpec, folder: Path) -> tuple[str, ...]:
+def _modules(base: BaseSpec, folder: Path) -> BaseModules:
     remedy = "Use a causal language model that this version of transformers knows; remote code is never run."
     with _explained(f"{base.uri}: transformers cannot build this model", folder, remedy):
         configuration = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(configuration, trust_remote_code=False)
-    head = model.get_output_embeddings()
-    linear = tuple(
-        name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not head
-    )
-    if not linear:
+    modules = base_modules(model)
+    if not modules.linear:
         raise ConfigInvalid(
             f"{base.uri}: {type(model).__name__} has no linear modules besides its output head, so nothing can be "
             "adapted",
             remedy="Use a base of another architecture.",
         )
-    return linear
+    return modules
 
 
 @contextmanager
@@ -75,23 +71,3 @@ def _explained(what: str, folder: Path, remedy: str) -> Iterator[None]:
     except (ValueError, LookupError, TypeError, AttributeError, OSError, ImportError, StrictDataclassError) as error:
         reason = " ".join(str(error).replace(f"{folder}", "the folder").split())
         raise ConfigInvalid(f"{what}: {type(error).__name__}: {reason[:300]}", remedy=remedy) from error
-
-
-def check_lora_targets(base: BaseForChecks, lora: LoraSpec) -> None:
-    """Each target must name a linear module. Raises ConfigInvalid with the names there are."""
-    if "all-linear" in lora.target_modules:
-        if len(lora.target_modules) > 1:
-            raise ConfigInvalid(
-                f"targetModules {list(lora.target_modules)} names modules beside all-linear",
-                remedy="Write either [all-linear] or names.",
-            )
-        return
-    available = sorted({name.rpartition(".")[2] for name in base.linear_modules})
-    for target in lora.target_modules:
-        if not any(name == target or name.endswith(f".{target}") for name in base.linear_modules):
-            close = difflib.get_close_matches(target, available, n=1)
-            hint = f"Did you mean {close[0]}? " if close else ""
-            raise ConfigInvalid(
-                f"targetModules {target!r} is no linear module of the base",
-                remedy=f"{hint}The base has {', '.join(available)}.",
-            )

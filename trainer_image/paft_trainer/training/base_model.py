@@ -13,7 +13,9 @@ from paft_trainer.base.open_pieces import open_pieces
 from paft_trainer.base.whole_copy import whole_copy
 from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.base_loading.load import load_model
-from paft_trainer.training.deepspeed_configuration import computes_in_bf16
+from paft_trainer.training.deepspeed_configuration import precision_of
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
 def load_tokenizer(folder: Path, chat_template: str | None) -> PreTrainedTokenizerBase:
@@ -36,7 +38,7 @@ def load_base_model(session: ArmSession, folder: Path) -> Any:
         base.folder,
         pieces,
         base_uri=run_spec.base.uri,
-        dtype=torch.bfloat16 if computes_in_bf16(session.arm.training, session.world) else torch.float32,
+        dtype=_DTYPES[precision_of(session.arm.training, session.world)],
         device=torch.device(session.world.device),
         whole_copy=lambda: whole_copy(
             session.store, run_spec.base.uri, base.index, pieces, Path(run_spec.cache_directory)
@@ -44,14 +46,20 @@ def load_base_model(session: ArmSession, folder: Path) -> Any:
     )
 
 
-def lora_configuration(lora: LoraSpec) -> LoraConfig:
-    """PEFT's configuration of the adapter."""
+def lora_configuration(lora: LoraSpec, **options: Any) -> LoraConfig:
+    """PEFT's configuration of the adapter. `options`: what depends on the base's modules too."""
     modules = list(lora.target_modules)
     return LoraConfig(
-        r=lora.r,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules="all-linear" if modules == ["all-linear"] else modules,
-        use_rslora=lora.rslora,
-        task_type="CAUSAL_LM",
+        **{
+            "r": lora.r,
+            "lora_alpha": lora.alpha,
+            "lora_dropout": lora.dropout,
+            "target_modules": "all-linear" if modules == ["all-linear"] else modules,
+            "rank_pattern": dict(lora.rank_pattern),
+            "alpha_pattern": dict(lora.alpha_pattern),
+            "use_rslora": lora.rslora,
+            "init_lora_weights": True if lora.init_lora_weights == "default" else lora.init_lora_weights,
+            "task_type": "CAUSAL_LM",
+        }
+        | options
     )

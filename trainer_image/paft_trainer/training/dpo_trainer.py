@@ -11,7 +11,7 @@ from paft_api.report import Activity
 from paft_trainer.data.chat import IGNORED
 from paft_trainer.training.batching.examples import REFERENCE_COLUMNS
 from paft_trainer.training.batching.layouts import sequence_sums
-from paft_trainer.training.deepspeed_configuration import computes_in_bf16
+from paft_trainer.training.deepspeed_configuration import precision_of
 from paft_trainer.training.dpo_loss import PairLogProbabilities, dpo_losses
 from paft_trainer.training.pair_trainer import PairTrainer
 from paft_trainer.training.reference.identity import reference_digest
@@ -58,7 +58,7 @@ class DpoArmTrainer(PairTrainer):
         assert session.run_spec.base_digest is not None
         digest = reference_digest(
             base_digest=session.run_spec.base_digest,
-            precision="bf16" if computes_in_bf16(training, session.world) else "fp32",
+            precision=precision_of(training, session.world),
             sequences=(sequence for row in pairs for sequence in self._form.sequences([row])),
         )
         shards = ReferenceShards(

@@ -1,6 +1,6 @@
 """AdamW with a proximal step that knows A from B, and steers each to a share of zeros where there is a target.
 
-Its parameter groups come from `factor_partitions.factor_groups`. What each of its tensors holds is known only once
+Its parameter groups come from `parameter_groups`. What each of its tensors holds is known only once
 DeepSpeed has partitioned the adapter, so `attach` tells it before the first step.
 """
 
@@ -11,7 +11,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from paft_trainer.training.factor_partitions import Factor, FactorPartition
+from paft_trainer.training.factor_partitions import FactorPartition
+from paft_trainer.training.parameter_groups import Factor
 from paft_trainer.training.proximal_adamw import adam_root, proximal_threshold, ramp_at, soft_threshold_
 from paft_trainer.training.row_shrinkage import row_moments, row_scales
 from paft_trainer.training.sparsity_controller import BINS, histogram_of, needed_strength, steer
@@ -53,7 +54,7 @@ class FactorAdamW(torch.optim.AdamW):
         loss = super().step(closure)
         for group in self.param_groups:
             for parameter in group["params"]:
-                if parameter.grad is not None:
+                if parameter.grad is not None and group["factor"] is not None:
                     self._shrink(parameter, group)
         return loss
 

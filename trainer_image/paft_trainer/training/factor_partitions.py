@@ -4,26 +4,19 @@ Under ZeRO-3 the optimizer sees flat tensors: a rank's slices of many parameters
 filled up with zeros. In one process it sees the parameters themselves.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from itertools import accumulate
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from paft_trainer.training.adapter_state import adapter_parameters
+from paft_trainer.training.parameter_groups import Factor
 
 SAMPLED_ENTRIES = 2**18
 """Entries of one factor, over all ranks, that stand for all where the penalty is steered."""
-
-
-class Factor(StrEnum):
-    """A factor of ΔW = scale·B·A."""
-
-    A = "A"
-    B = "B"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,32 +85,17 @@ class _Slice:
         return self.size - (self.stop - self.start)
 
 
-def factor_of(name: str) -> Factor:
-    """Which factor a parameter is, by PEFT's name of it."""
-    return Factor.A if ".lora_A." in name else Factor.B
-
-
-def factor_groups(model: torch.nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups of an optimizer: one for A, one for B, each told in `factor`."""
-    named = adapter_parameters(model)
-    return [
-        {
-            "params": [parameter for name, parameter in named if factor_of(name) is factor],
-            "factor": factor.value,
-            "weight_decay": weight_decay,
-        }
-        for factor in Factor
-    ]
-
-
 def whole_partitions(optimizer: torch.optim.Optimizer, *, by_rows: bool) -> dict[torch.Tensor, FactorPartition]:
-    """In one process, by tensor."""
+    """In one process, by tensor; those of neither factor are left out."""
     partitions = {}
+    strides = _strides((group, parameter.numel()) for group in optimizer.param_groups for parameter in group["params"])
     for group in optimizer.param_groups:
-        stride = _stride(sum(parameter.numel() for parameter in group["params"]))
+        if group["factor"] is None:
+            continue
         for parameter in group["params"]:
             part = _slice(parameter.numel(), rank=0, ranks=1)
             rows = _rows([part], group, parameter.shape[-1], by_rows=by_rows, rank=0, ranks=1)
+            stride = strides[group["factor"]]
             partitions[parameter] = _partition(group, [part], rows, stride=stride, device=parameter.device)
     return partitions
 
@@ -126,13 +104,20 @@ def zero3_partitions(zero_optimizer: Any, *, by_rows: bool) -> dict[torch.Tensor
     """Under ZeRO-3, by this rank's flat tensors. `zero_optimizer`: DeepSpeed's, as `engine.optimizer`."""
     rank, ranks = dist.get_rank(), dist.get_world_size()
     partitions = {}
-    sub_groups = zip(zero_optimizer.fp16_groups, zero_optimizer.fp32_partitioned_groups_flat, strict=True)
-    for number, (parameters, flat) in enumerate(sub_groups):
-        group = zero_optimizer.optimizer.param_groups[zero_optimizer.sub_group_to_group_id[number]]
-        stride = _stride(sum(parameter.ds_numel for parameter in parameters))
+    all_groups, ids = zero_optimizer.optimizer.param_groups, zero_optimizer.sub_group_to_group_id
+    sub_groups = [
+        (all_groups[ids[number]], parameters, flat)
+        for number, (parameters, flat) in enumerate(
+            zip(zero_optimizer.fp16_groups, zero_optimizer.fp32_partitioned_groups_flat, strict=True)
+        )
+    ]
+    strides = _strides((group, parameter.ds_numel) for group, parameters, _ in sub_groups for parameter in parameters)
+    for group, parameters, flat in sub_groups:
+        if group["factor"] is None:
+            continue
         parts = [_slice(parameter.ds_numel, rank=rank, ranks=ranks) for parameter in parameters]
         rows = _rows(parts, group, parameters[0].ds_shape[-1], by_rows=by_rows, rank=rank, ranks=ranks)
-        partitions[flat] = _partition(group, parts, rows, stride=stride, device=flat.device)
+        partitions[flat] = _partition(group, parts, rows, stride=strides[group["factor"]], device=flat.device)
     return partitions
 
 
@@ -142,8 +127,12 @@ def _slice(whole: int, *, rank: int, ranks: int) -> _Slice:
     return _Slice(start=start, stop=min(start + size, whole), whole=whole, size=size)
 
 
-def _stride(entries: int) -> int:
-    return -(-entries // SAMPLED_ENTRIES)
+def _strides(sizes: Iterable[tuple[Mapping[str, Any], int]]) -> dict[Factor | None, int]:
+    """By factor: of how many entries one is sampled. `sizes`: of tensors, with their groups."""
+    entries: Counter[Factor | None] = Counter()
+    for group, size in sizes:
+        entries[group["factor"]] += size
+    return {factor: -(-count // SAMPLED_ENTRIES) for factor, count in entries.items()}
 
 
 def _rows(

@@ -9,11 +9,14 @@ from peft.tuners.lora import LoraLayer
 from transformers import get_scheduler
 
 from paft_api.report import Sparsity
+from paft_api.spec.lora import LoraSpec
 from paft_api.spec.sft import L1Spec
 from paft_api.spec.training import TrainingSpec
 from paft_trainer.training.adapter_factors import ADAPTER_NAME
 from paft_trainer.training.factor_adamw import FactorAdamW, SparsityTarget
-from paft_trainer.training.factor_partitions import Factor, factor_groups, whole_partitions, zero3_partitions
+from paft_trainer.training.factor_partitions import whole_partitions, zero3_partitions
+from paft_trainer.training.optimizers import adamw_options
+from paft_trainer.training.parameter_groups import Factor, parameter_groups
 from paft_trainer.training.proximal_adamw import ramp_at
 from paft_trainer.training.sparsity import Factors, group_norm
 from paft_trainer.training.sparsity_reach import reach_of_a, shrinkage
@@ -47,11 +50,13 @@ class FactorPenalty:
             self._target = SparsityTarget(shares=shares, ramp_steps=self._ramp_steps)
             self.warnings = _warnings(l1.target_sparsity, reach)
 
-    def optimizer(self, model: torch.nn.Module, training: TrainingSpec) -> tuple[type[FactorAdamW], dict[str, Any]]:
+    def optimizer(
+        self, model: torch.nn.Module, training: TrainingSpec, lora: LoraSpec
+    ) -> tuple[type[FactorAdamW], dict[str, Any]]:
         """Class and keyword arguments, as the Trainer takes them."""
         return FactorAdamW, {
-            "params": factor_groups(model, weight_decay=training.weight_decay),
-            "lr": training.learning_rate,
+            "params": parameter_groups(model, training, lora),
+            **adamw_options(training),
             "l1_strength": self._l1.strength or 0.0,
             "l1_ramp_steps": self._ramp_steps,
         }
@@ -111,6 +116,7 @@ def _reach(training: TrainingSpec, model: torch.nn.Module, *, total_steps: int, 
         torch.optim.SGD([torch.zeros(1)], lr=1.0),
         num_warmup_steps=math.ceil(total_steps * training.warmup_ratio),
         num_training_steps=total_steps,
+        scheduler_specific_kwargs=dict(training.lr_scheduler_kwargs),
     )
     shrunk = training.learning_rate * shrinkage(schedule.lr_lambdas[0], total_steps=total_steps, ramp_steps=ramp_steps)
     fan_ins = [(layer.in_features, layer.in_features * layer.r[ADAPTER_NAME]) for layer in _lora_layers(model)]

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from paft_api.report import Sparsity
 from paft_trainer.training.adapter_state import adapter_parameters
+from paft_trainer.training.parameter_groups import factor_of
 from paft_trainer.training.proximal_adamw import ramp_at
 from paft_trainer.training.sparsity import Factors, l1_norm
 
@@ -74,9 +75,10 @@ class PenaltyInLoss(ConstantPenalty):
         self._ramp_steps = ramp_steps
 
     def begin(self, trainer: Any) -> None:
-        """Hook into every parameter that is trained."""
-        for _, parameter in adapter_parameters(trainer.model):
-            parameter.register_hook(self._joining(parameter, trainer))
+        """Hook into every factor."""
+        for name, parameter in adapter_parameters(trainer.model):
+            if factor_of(name) is not None:
+                parameter.register_hook(self._joining(parameter, trainer))
 
     def _joining(self, parameter: Any, trainer: Any) -> Any:
         def join(gradient: Any) -> Any:

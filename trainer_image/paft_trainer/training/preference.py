@@ -8,14 +8,16 @@ from trl import DPOConfig
 from paft_api.spec.preference import PreferenceSpec
 from paft_trainer.data.encoding import require_full_batch, usable_rows
 from paft_trainer.data.schedule import total_steps
+from paft_trainer.training.adapter_targets import adapter_configuration
 from paft_trainer.training.arguments import shared_arguments
 from paft_trainer.training.arm_session import ArmSession
-from paft_trainer.training.base_model import load_base_model, load_tokenizer, lora_configuration
+from paft_trainer.training.base_model import load_base_model, load_tokenizer
 from paft_trainer.training.batching.choice import choose_batching
 from paft_trainer.training.batching.collation import PaddedCollator
 from paft_trainer.training.batching.examples import PairForm, PairFormWithPrompts
 from paft_trainer.training.batching.steps import OptimizerSteps
 from paft_trainer.training.dpo_trainer import DpoArmTrainer
+from paft_trainer.training.optimizers import plain_optimizer
 from paft_trainer.training.orpo_trainer import OrpoArmTrainer
 from paft_trainer.training.pair_trainer import PairTrainer
 
@@ -41,7 +43,7 @@ def build_preference_trainer(session: ArmSession, base_folder: Path, *, partitio
     form = form_of_pairs(spec.training.max_length)
     model = load_base_model(session, base_folder)
     batching = choose_batching(spec.training, model, tokenizer, sequences_per_row=2)
-    return trainer(
+    arm_trainer = trainer(
         session=session,
         spec=spec,
         form=form,
@@ -52,8 +54,10 @@ def build_preference_trainer(session: ArmSession, base_folder: Path, *, partitio
         data_collator=PaddedCollator(form, pad_token_id=batching.pad_token_id),
         eval_dataset=Dataset.from_list(eval_rows) if eval_rows else None,
         processing_class=tokenizer,
-        peft_config=lora_configuration(spec.lora),
+        peft_config=adapter_configuration(model, spec.lora),
     )
+    arm_trainer.optimizer_cls_and_kwargs = plain_optimizer(arm_trainer.model, spec.training, spec.lora)
+    return arm_trainer
 
 
 def _arguments(session: ArmSession, spec: PreferenceSpec, *, partitioned: bool) -> DPOConfig:
@@ -62,5 +66,4 @@ def _arguments(session: ArmSession, spec: PreferenceSpec, *, partitioned: bool) 
         max_length=spec.training.max_length,
         # TRL switches all dropout off, the adapter's included, unless told not to.
         disable_dropout=spec.lora.dropout == 0,
-        optim="adamw_torch",
     )

@@ -56,7 +56,7 @@ def ramp_at(step: float, ramp_steps: float) -> float:
 
 
 class ProximalAdamW(torch.optim.AdamW):
-    """torch.optim.AdamW followed by soft-thresholding.
+    """torch.optim.AdamW followed by soft-thresholding, except in groups whose `factor` is None.
 
     `l1_strength`: λ, compared with the gradient after clipping; 0 is plain AdamW. `l1_ramp_steps`: steps over which λ
     rises linearly from 0; 0 applies it in full from step 1.
@@ -75,8 +75,10 @@ class ProximalAdamW(torch.optim.AdamW):
         loss = super().step(closure)
         if self.l1_strength > 0:
             for group in self.param_groups:
+                # The Trainer's own groups hold factors alone, and do not say so.
+                is_penalised = group.get("factor", True) is not None
                 for parameter in group["params"]:
-                    if parameter.grad is not None:
+                    if parameter.grad is not None and is_penalised:
                         self._shrink(parameter, group)
         return loss
 

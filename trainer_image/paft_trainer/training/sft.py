@@ -6,19 +6,21 @@ from typing import Any
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
-from paft_api.spec.sft import L1Spec
+from paft_api.spec.sft import L1Spec, SftSpec
 from paft_api.spec.training import TrainingSpec
 from paft_trainer.data.encoding import require_full_batch, usable_rows
 from paft_trainer.data.schedule import total_steps
+from paft_trainer.training.adapter_targets import adapter_configuration
 from paft_trainer.training.arguments import shared_arguments
 from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.arm_trainer import ArmTrainerMixin
-from paft_trainer.training.base_model import load_base_model, load_tokenizer, lora_configuration
+from paft_trainer.training.base_model import load_base_model, load_tokenizer
 from paft_trainer.training.batching.choice import choose_batching
 from paft_trainer.training.batching.collation import PaddedCollator
 from paft_trainer.training.batching.examples import ChatForm
 from paft_trainer.training.batching.steps import OptimizerSteps
 from paft_trainer.training.factor_penalty import FactorPenalty
+from paft_trainer.training.optimizers import adamw_options, groups_where_needed, plain_optimizer
 from paft_trainer.training.penalty import ConstantPenalty, Penalty, PenaltyInLoss
 from paft_trainer.training.proximal_adamw import ProximalAdamW
 
@@ -53,15 +55,15 @@ def build_sft_trainer(session: ArmSession, base_folder: Path, *, partitioned: bo
         data_collator=PaddedCollator(form, pad_token_id=batching.pad_token_id),
         eval_dataset=Dataset.from_list(eval_rows) if eval_rows else None,
         processing_class=tokenizer,
-        peft_config=lora_configuration(run.spec.lora),
+        peft_config=adapter_configuration(model, run.spec.lora),
     )
-    _penalise(trainer, run.spec.l1, training)
+    _penalise(trainer, run.spec)
     return trainer
 
 
-def _penalise(trainer: SftArmTrainer, l1: L1Spec, training: TrainingSpec) -> None:
+def _penalise(trainer: SftArmTrainer, spec: SftSpec) -> None:
     """Give the trainer its optimizer and its penalty."""
-    total_steps = trainer.session.total_steps
+    l1, training, total_steps = spec.l1, spec.training, trainer.session.total_steps
     if l1.steers_factors:
         resumed = trainer.session.resumed
         penalty = FactorPenalty(
@@ -72,10 +74,15 @@ def _penalise(trainer: SftArmTrainer, l1: L1Spec, training: TrainingSpec) -> Non
             resumed={} if resumed is None else resumed.position.penalty,
         )
         trainer.penalty = penalty
-        trainer.optimizer_cls_and_kwargs = penalty.optimizer(trainer.model, training)
+        trainer.optimizer_cls_and_kwargs = penalty.optimizer(trainer.model, training, spec.lora)
         return
     trainer.penalty = _whole_penalty(l1, total_steps)
-    trainer.optimizer_cls_and_kwargs = ProximalAdamW, optimizer_options(training, l1, total_steps=total_steps)
+    if l1.mode == "proximal":
+        options = optimizer_options(training, l1, total_steps=total_steps)
+        groups = groups_where_needed(trainer.model, training, spec.lora)
+        trainer.optimizer_cls_and_kwargs = ProximalAdamW, options | groups
+    else:
+        trainer.optimizer_cls_and_kwargs = plain_optimizer(trainer.model, training, spec.lora)
 
 
 def _whole_penalty(l1: L1Spec, total_steps: int) -> Penalty:
@@ -87,7 +94,7 @@ def _whole_penalty(l1: L1Spec, total_steps: int) -> Penalty:
 def optimizer_options(training: TrainingSpec, l1: L1Spec, *, total_steps: int) -> dict[str, Any]:
     """Keyword arguments of ProximalAdamW; without a proximal step it is AdamW, bit for bit."""
     return {
-        "lr": training.learning_rate,
+        **adamw_options(training),
         "l1_strength": l1.strength if l1.mode == "proximal" else 0.0,
         "l1_ramp_steps": l1.ramp * total_steps,
     }

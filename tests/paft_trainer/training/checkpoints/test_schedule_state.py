@@ -1,5 +1,7 @@
 """A schedule goes on where it was, with as many groups of parameters as the optimizer has there."""
 
+import json
+
 import pytest
 import torch
 from transformers import get_scheduler
@@ -36,3 +38,25 @@ def test_it_goes_on_with_any_number_of_groups(saved: int, resumed: int, step: in
         scheduler.step()
     rest = rates(resumed, steps=10 - step, before=schedule_state(scheduler))
     assert rest == rates(1, steps=10)[step:]
+
+
+def test_groups_with_peaks_of_their_own_go_on_at_their_own_rates() -> None:
+    """As with LoRA+. DeepSpeed may have dropped one of several groups with the same peak."""
+
+    def with_peaks(*peaks: float) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+        groups = [{"params": [torch.zeros(1, requires_grad=True)], "lr": peak} for peak in peaks]
+        optimizer = torch.optim.AdamW(groups, lr=0.1)
+        return optimizer, get_scheduler("cosine", optimizer, num_warmup_steps=2, num_training_steps=10)
+
+    optimizer, scheduler = with_peaks(0.1, 1.6, 0.1)
+    for _ in range(4):
+        optimizer.step()
+        scheduler.step()
+    state = json.loads(json.dumps(schedule_state(scheduler)))
+    resumed, resumed_scheduler = with_peaks(0.1, 1.6)
+    restore_schedule(resumed_scheduler, resumed, state)
+
+    for _ in range(6):
+        assert [group["lr"] for group in resumed.param_groups] == [group["lr"] for group in optimizer.param_groups[:2]]
+        for one in (optimizer, scheduler, resumed, resumed_scheduler):
+            one.step()

@@ -18,6 +18,7 @@ from paft_trainer.training.base_loading.empty_model import replace_parameter
 from paft_trainer.training.base_loading.fill import DTYPES, Destination
 from paft_trainer.training.base_loading.partition_plan import TensorLayout
 from paft_trainer.training.base_loading.reading import layouts_of, read_weights
+from paft_trainer.training.deepspeed_configuration import is_on
 
 
 def require_plain_partitions(configuration: Mapping[str, Any]) -> None:
@@ -26,7 +27,7 @@ def require_plain_partitions(configuration: Mapping[str, Any]) -> None:
     if zero.get("offload_param", {}).get("device") == "nvme":
         raise OnlyTransformers("training.deepspeed offloads parameters to NVMe")
     for name in ("zero_hpz_partition_size", "zero_quantized_weights", "zero_quantized_nontrainable_weights"):
-        if zero.get(name, False) not in (False, 1):
+        if is_on(zero, name):
             raise OnlyTransformers(f"training.deepspeed sets zero_optimization.{name}")
     if "weight_quantization" in configuration:
         raise OnlyTransformers("training.deepspeed sets weight_quantization")
