@@ -21,7 +21,8 @@ from paft_trainer.training.base_model import load_tokenizer, lora_configuration
 from paft_trainer.training.batching.examples import ChatForm, PairForm
 from paft_trainer.training.batching.layouts import padded
 from paft_trainer.training.deepspeed_configuration import deepspeed_configuration
-from paft_trainer.training.dpo_loss import PairLogProbabilities, dpo_losses
+from paft_trainer.training.dpo_losses.pairs import PairLogProbabilities
+from paft_trainer.training.dpo_losses.weighted_sum import dpo_losses
 from paft_trainer.training.rank import arm_run
 from paft_trainer.training.sampling import EpochSampler
 
@@ -170,4 +171,4 @@ def _dpo_loss(run_spec: RunSpec, policy: torch.Tensor, reference: Any, inputs: d
         chosen_tokens=tokens[0],
         rejected_tokens=tokens[1],
     )
-    return dpo_losses(pairs, beta=dpo.beta, losses=dpo.losses).sum()
+    return dpo_losses(pairs, dpo, learnt_tokens=1.0).sum()

@@ -23,6 +23,7 @@ ALLOWED_BY: dict[str, dict[str, object]] = {
     "base.cache.emptyDir.sizeLimit": {"base.cache": {"emptyDir": {}}},
     **{f"{source}.format": {f"{source}.columns": ABSENT} for source in _SOURCES[1:]},
     "sft.l1.targetSparsity": {"sft.l1.lambda": ABSENT},
+    "preference.dpo.fDivergenceType": {"preference.dpo.fAlphaDivergenceCoef": ABSENT},
     "preference.method": {"preference.dpo": ABSENT},
     "preference.orpo.beta": {"preference.dpo": ABSENT, "preference.method": "orpo", "preference.orpo": {}},
     "merge.method": _OF_DARE_TIES,

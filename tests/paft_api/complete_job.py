@@ -121,7 +121,13 @@ spec:
       extra: {rdma/hca: "1"}
   preference:
     method: dpo
-    dpo: {beta: 0.2, losses: [{type: hinge, weight: 0.5}]}
+    dpo:
+      beta: 0.2
+      losses: [{type: hinge, weight: 0.5}, {type: robust, weight: 1.0}, {type: discopop, weight: 1.0}]
+      labelSmoothing: 0.1
+      fDivergenceType: alpha_divergence
+      fAlphaDivergenceCoef: 0.25
+      discopopTau: 0.125
     data:
       maxBadRows: 2
       train:

@@ -109,9 +109,42 @@ CASES: dict[str, tuple[str, Changes]] = {
         "preference.PreferenceSpec._options_are_the_methods",
         {"preference.method": ABSENT, "preference.dpo": ABSENT, "preference.orpo": {"beta": 0.2}},
     ),
+    "a loss that depends on its batch": ("model.Unavailable", {"preference.dpo": {"losses": [{}, {"type": "aot"}]}}),
+    "another loss that depends on its batch": (
+        "model.Unavailable",
+        {"preference.dpo": {"losses": [{"type": "aot_unpaired"}]}},
+    ),
+    "smoothing for nothing": (
+        "preference.DpoSpec._options_act",
+        {"preference.dpo.losses[1].type": "ipo"},
+    ),
+    "a temperature for nothing": (
+        "preference.DpoSpec._options_act",
+        {"preference.dpo": {"discopopTau": 0.5}},
+    ),
+    "an alpha for nothing": (
+        "preference.DpoSpec._options_act",
+        {"preference.dpo.fDivergenceType": "js_divergence"},
+    ),
+    "an alpha for the default": (
+        "preference.DpoSpec._options_act",
+        {"preference.dpo.fDivergenceType": ABSENT},
+    ),
+    "exo without smoothing": (
+        "preference.DpoSpec._exo_pair_is_smoothed",
+        {"preference.dpo": {"losses": [{}, {"type": "exo_pair"}]}},
+    ),
+    "exo with a smoothing of nothing": (
+        "preference.DpoSpec._exo_pair_is_smoothed",
+        {"preference.dpo": {"losses": [{"type": "exo_pair"}], "labelSmoothing": 0}},
+    ),
+    "a divergence of a loss of single rewards": (
+        "preference.DpoSpec._divergence_fits",
+        {"preference.dpo": {"losses": [{}, {"type": "nca_pair"}], "fDivergenceType": "forward_kl"}},
+    ),
     "one loss twice": (
         "preference.DpoSpec._types_once",
-        {"preference.dpo.losses": [{"type": "ipo"}, {"type": "sigmoid"}, {"weight": 2.5}]},
+        {"preference.dpo": {"losses": [{"type": "ipo"}, {"type": "sigmoid"}, {"weight": 2.5}]}},
     ),
     **{
         f"{field} for nothing": (
@@ -323,7 +356,7 @@ def test_other_containers_may_have_what_the_stage_s_own_may_not(admission: Admis
         ({"sft.training.microBatchSize": 0}, "spec.sft.training.microBatchSize"),
         ({"sft.resources.nodes": 2**62}, "spec.sft.resources.nodes"),
         ({"sft.data.train": []}, "spec.sft.data.train"),
-        ({"preference.dpo.losses": []}, "spec.preference.dpo.losses"),
+        ({"preference.dpo": {"losses": []}}, "spec.preference.dpo.losses"),
         (
             _only_options({"method": "linear", "weights": []}),
             "spec.merge.weights",

@@ -18,7 +18,7 @@ from paft_api.digests import (
     recipe_digest,
     sft_digest,
 )
-from paft_api.spec import DataFormat, DataSource, L1Spec, MergeOptions, MergeSpec, PaftJobSpec
+from paft_api.spec import DataFormat, DataSource, DpoSpec, L1Spec, MergeOptions, MergeSpec, PaftJobSpec
 
 BASE = "sha256:" + "1" * 64
 ADAPTERS = {"sft_adapter": "sha256:" + "2" * 64, "preference_adapter": "sha256:" + "3" * 64}
@@ -116,6 +116,10 @@ CHANGES: dict[str, tuple[object, set[str]]] = {
     "preference.dpo.beta": (0.3, {"preference"}),
     "preference.dpo.losses[0].type": ("ipo", {"preference"}),
     "preference.dpo.losses[0].weight": (0.7, {"preference"}),
+    "preference.dpo.labelSmoothing": (0.2, {"preference"}),
+    "preference.dpo.fDivergenceType": ("js_divergence", {"preference"}),
+    "preference.dpo.fAlphaDivergenceCoef": (0.75, {"preference"}),
+    "preference.dpo.discopopTau": (0.25, {"preference"}),
     **{f"{arm}.{path}": (value, {arm}) for arm in ARMS for path, value in _ARM_MATHEMATICS.items()},
     **{f"merge.{path}": (value, {"merge"}) for path, value in _MERGE_MATHEMATICS.items()},
     **{f"merge.candidates[0].{path}": (value, {"merge"}) for path, value in _CANDIDATE_MATHEMATICS.items()},
@@ -297,6 +301,39 @@ def test_the_penalty_s_strength_does_not_matter_where_there_is_none() -> None:
     strong["sft"]["l1"] = {"mode": "none", "lambda": 1e-3}
 
     assert _digests(weak) == _digests(strong)
+
+
+@pytest.mark.parametrize(
+    ("dpo", "acting"),
+    [
+        ({}, {}),
+        ({"fDivergenceType": "reverse_kl"}, {}),
+        ({"losses": [{"type": "robust"}]}, {"labelSmoothing": 0.0}),
+        ({"losses": [{"type": "exo_pair"}], "labelSmoothing": 0.001}, {"labelSmoothing": 0.001}),
+        ({"losses": [{"type": "discopop"}]}, {"discopopTau": 0.05}),
+        ({"fDivergenceType": "js_divergence"}, {"fDivergenceType": "js_divergence"}),
+        (
+            {"fDivergenceType": "alpha_divergence"},
+            {"fDivergenceType": "alpha_divergence", "fAlphaDivergenceCoef": 0.5},
+        ),
+    ],
+)
+def test_options_of_dpo_count_as_they_act(dpo: dict[str, object], acting: dict[str, object]) -> None:
+    """Without them the digest is what it was before there were any."""
+    losses = [{"type": "sigmoid", "weight": 1.0} | entry for entry in dpo.get("losses", [{}])]  # type: ignore[attr-defined]
+
+    assert DpoSpec.model_validate_json(json.dumps(dpo)).resolved() == {"beta": 0.1, "losses": losses} | acting
+
+
+def test_the_default_of_dpo_has_one_digest_however_it_is_written() -> None:
+    document = complete_document()["spec"]
+    digests = set()
+    for written in (None, {}, {"beta": 0.1}, {"losses": [{"type": "sigmoid", "weight": 1.0}]}):
+        document["preference"].pop("dpo", None)
+        document["preference"] |= {"dpo": written} if written is not None else {}
+        digests.add(_digests(document)["preference"])
+
+    assert len(digests) == 1
 
 
 def test_evaluations_that_decide_nothing_are_no_part_of_the_identity() -> None:

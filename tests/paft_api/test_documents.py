@@ -144,6 +144,64 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "job.yaml:22:21: spec.merge.candidates[0].gamma: 0.1 has no effect with method ties; remove it or use "
         "breadcrumbs",
     ),
+    "loss of another name": (
+        "  preference:\n",
+        "  preference:\n    dpo: {losses: [{type: sigmod}]}\n",
+        'job.yaml:18:21: spec.preference.dpo.losses[0].type: "sigmod" is not allowed; use sigmoid, hinge, ipo, '
+        "exo_pair, nca_pair, robust, bco_pair, sppo_hard, aot, aot_unpaired, apo_zero, apo_down, discopop, sft or "
+        "sigmoid_norm. Did you mean sigmoid?",
+    ),
+    "loss of whole batches": (
+        "  preference:\n",
+        "  preference:\n    dpo: {losses: [{type: aot_unpaired}]}\n",
+        "job.yaml:18:21: spec.preference.dpo.losses[0].type: aot_unpaired is not available in this version; it "
+        "compares the sorted pairs of each forward pass, so that the result would depend on microBatchSize, packing "
+        "and the number of processes; use another type",
+    ),
+    "smoothing that does nothing": (
+        "  preference:\n",
+        "  preference:\n    dpo: {labelSmoothing: 0.1}\n",
+        "job.yaml:18:11: spec.preference.dpo.labelSmoothing: 0.1 has no effect without loss exo_pair or robust; "
+        "remove it",
+    ),
+    "smoothing of half the labels": (
+        "  preference:\n",
+        "  preference:\n    dpo: {losses: [{type: robust}], labelSmoothing: 0.5}\n",
+        "job.yaml:18:37: spec.preference.dpo.labelSmoothing: 0.5 is out of bounds; it must be at most 0.49",
+    ),
+    "exo without smoothing": (
+        "  preference:\n",
+        "  preference:\n    dpo: {losses: [{type: exo_pair}]}\n",
+        "job.yaml:18:5: spec.preference.dpo.labelSmoothing: must be above 0 with loss exo_pair; use 0.001, as its "
+        "paper does",
+    ),
+    "temperature that does nothing": (
+        "  preference:\n",
+        "  preference:\n    dpo: {discopopTau: 0.1}\n",
+        "job.yaml:18:11: spec.preference.dpo.discopopTau: 0.1 has no effect without loss discopop; remove it",
+    ),
+    "alpha that does nothing": (
+        "  preference:\n",
+        "  preference:\n    dpo: {fAlphaDivergenceCoef: 0.3}\n",
+        "job.yaml:18:11: spec.preference.dpo.fAlphaDivergenceCoef: 0.3 has no effect with fDivergenceType reverse_kl; "
+        "remove it or use alpha_divergence",
+    ),
+    "divergence that a loss has none of": (
+        "  preference:\n",
+        "  preference:\n    dpo: {fDivergenceType: forward_kl, losses: [{type: apo_zero}]}\n",
+        "job.yaml:18:11: spec.preference.dpo.fDivergenceType: forward_kl is not defined for loss apo_zero, which is "
+        "none of the difference of two rewards; use reverse_kl, or remove that loss",
+    ),
+    "strength of nothing": (
+        "  preference:\n",
+        "  preference:\n    method: orpo\n    orpo: {beta: 0}\n",
+        "job.yaml:19:12: spec.preference.orpo.beta: 0 is out of bounds; it must be greater than 0",
+    ),
+    "TRL's name of another field": (
+        "  preference:\n",
+        "  preference:\n    method: orpo\n    orpo: {lambda: 0.1}\n",
+        "job.yaml:19:12: spec.preference.orpo.lambda: unknown field",
+    ),
     "options of ORPO for DPO": (
         "  preference:\n",
         "  preference:\n    orpo: {beta: 0.2}\n",

@@ -13,6 +13,7 @@ from paft_api.labels import RESERVED_KEYS, RESERVED_PREFIXES
 from paft_api.model import MAXIMUM_URI_LENGTH, Unavailable
 from paft_api.spec import DataFormat, DpoSpec, L1Spec, PreferenceSpec, SchedulingSpec, SftSpec
 from paft_api.spec.data import FIELDS, SFT_FORMATS
+from paft_api.spec.preference import OF_THE_DIFFERENCE, SMOOTHED
 from paft_api.spec.trainer import Toleration
 from paft_api.spec.training import SftTrainingSpec
 from paft_api.stage_pods import RENDEZVOUS_VARIABLES
@@ -116,6 +117,16 @@ def _options_are_the_methods(name: str) -> Rule:
     )
 
 
+def _acts_with(name: str, losses: tuple[str, ...]) -> Rule:
+    words = f"has no effect without loss {' or '.join(losses)}; remove it"
+    return Rule(
+        rule=f"!has(self.{name}) || {_LOSS_TYPES}.exists(name, name in {literal(losses)})",
+        message=f"it {words}",
+        message_expression=formatted(f"%s {words}", f"self.{name}"),
+        field_path=f".{name}",
+    )
+
+
 IS_RESERVED = " || ".join(
     [f"self in {literal(RESERVED_KEYS)}", *(f"self.startsWith({literal(prefix)})" for prefix in RESERVED_PREFIXES)]
 )
@@ -123,6 +134,8 @@ IS_RESERVED = " || ".join(
 
 _PREFERENCE_METHOD = resolved(PreferenceSpec, "method")
 _LOSS_TYPES = resolved(DpoSpec, "losses[].type")
+_DIVERGENCE = resolved(DpoSpec, "fDivergenceType")
+_OF_THE_DIFFERENCE = f"name in {literal(OF_THE_DIFFERENCE)}"
 _ONCE = f"{_LOSS_TYPES}.exists_one(other, other == name)"
 _L1_MODE = resolved(L1Spec, "mode")
 _GRANULARITY = resolved(L1Spec, "granularity")
@@ -211,6 +224,42 @@ RULES: Mapping[str, list[Rule]] = {
                 "eval[%d].weight has no meaning, as each row is evaluated once; remove it",
                 "self.eval.map(source, !has(source.weight) || source.weight == 1.0).indexOf(false)",
             ),
+        )
+    ],
+    "preference.DpoSpec._options_act": [
+        _acts_with("labelSmoothing", SMOOTHED),
+        _acts_with("discopopTau", ("discopop",)),
+        Rule(
+            rule=f'!has(self.fAlphaDivergenceCoef) || {_DIVERGENCE} == "alpha_divergence"',
+            message="it has no effect with this fDivergenceType; remove it or use alpha_divergence",
+            message_expression=formatted(
+                "%s has no effect with fDivergenceType %s; remove it or use alpha_divergence",
+                "self.fAlphaDivergenceCoef",
+                _DIVERGENCE,
+            ),
+            field_path=".fAlphaDivergenceCoef",
+        ),
+    ],
+    "preference.DpoSpec._exo_pair_is_smoothed": [
+        Rule(
+            rule=f'!{_LOSS_TYPES}.exists(name, name == "exo_pair") || '
+            "has(self.labelSmoothing) && self.labelSmoothing > 0.0",
+            message="must be above 0 with loss exo_pair; use 0.001, as its paper does",
+            field_path=".labelSmoothing",
+        )
+    ],
+    "preference.DpoSpec._divergence_fits": [
+        Rule(
+            rule=f'{_DIVERGENCE} == "reverse_kl" || {_LOSS_TYPES}.all(name, {_OF_THE_DIFFERENCE})',
+            message="it is not defined for one of the losses, which is none of the difference of two rewards; use "
+            "reverse_kl, or remove that loss",
+            message_expression=formatted(
+                "%s is not defined for loss %s, which is none of the difference of two rewards; use reverse_kl, or "
+                "remove that loss",
+                _DIVERGENCE,
+                f"{_LOSS_TYPES}.filter(name, !({_OF_THE_DIFFERENCE}))[0]",
+            ),
+            field_path=".fDivergenceType",
         )
     ],
     **MERGE_RULES,

@@ -1,6 +1,7 @@
 """Whole jobs of a tiny model through `paft run`, as a user starts them: they train as recorded."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -8,10 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
-from tests.paft_trainer.training.test_trajectories import PENALTIES, RECORDED, STEPS
+from tests.paft_trainer.training.test_trajectories import LOSSES, ORPO, PENALTIES, RECORDED, STEPS
 from tests.run_specs import write_sums
 from tests.tiny_models import build_checkpoint
 
@@ -19,22 +19,19 @@ from paft_trainer.storage.file_store import uri_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-HALF_A_DIGIT = 5e-4
-"""The log rounds losses to four digits, of which some stand before the point."""
 
-
-JOBS: dict[str, tuple[int, dict[str, Any], dict[str, Any]]] = {
-    "sft": (1, {}, {}),
-    "target": (2, {"packing": False}, {"l1": PENALTIES["target"]}),
+JOBS: dict[tuple[str, str], tuple[int, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    ("sft", "every loss"): (1, {}, {}, {"dpo": LOSSES["every loss"]}),
+    ("target", "orpo"): (2, {"packing": False}, {"l1": PENALTIES["target"]}, {"method": "orpo", "orpo": ORPO}),
 }
-"""By the name of SFT's trajectory: processes of each arm, and what differs in training and in SFT."""
+"""By the names of both trajectories: processes of each arm, and what differs in training and in either arm."""
 
 
-@pytest.fixture(scope="module", params=JOBS)
-def job(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """Name of SFT's trajectory, and the folder of the attempts of a job that has run to its end."""
-    name: str = request.param
-    processes, changes, sft = JOBS[name]
+@pytest.fixture(scope="module", params=JOBS, ids=" and ".join)
+def job(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[str, str], Path]:
+    """Names of the trajectories, and the folder of the attempts of a job that has run to its end."""
+    names: tuple[str, str] = request.param
+    processes, changes, sft, preference = JOBS[names]
     root = tmp_path_factory.mktemp("command-line")
     build_checkpoint(root / "base", "llama", tied=True)
     chats, pairs = write_sums(root)
@@ -56,7 +53,7 @@ def job(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
             "base": {"uri": uri_of(root / "base") + "/"},
             "storage": {"artifactsUri": uri_of(root / "artifacts") + "/"},
             "sft": {"data": {"train": [{"uri": uri_of(chats), "format": "messages"}]}} | common | sft,
-            "preference": {"data": {"train": [{"uri": uri_of(pairs), "format": "preference"}]}} | common,
+            "preference": {"data": {"train": [{"uri": uri_of(pairs), "format": "preference"}]}} | common | preference,
             "merge": {"output": {"uri": uri_of(root / "output") + "/"}},
         },
     }
@@ -64,13 +61,20 @@ def job(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     environment = os.environ | {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "GLOO_SOCKET_IFNAME": "lo"}
     command = [sys.executable, "-m", "paft_cli", "run", "job.yaml"]
     subprocess.run(command, cwd=root, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return name, root / ".paft" / "jobs" / "recorded" / "attempts"
+    return names, root / ".paft" / "jobs" / "recorded" / "attempts"
 
 
-def test_a_job_trains_as_recorded(job: tuple[str, Path]) -> None:
-    name, attempts = job
+def test_a_job_trains_as_recorded(job: tuple[tuple[str, str], Path]) -> None:
+    names, attempts = job
     recorded = json.loads(RECORDED.read_text())
-    for stage, arm in (("sft", name), ("preference", "dpo")):
+    for stage, arm in zip(("sft", "preference"), names, strict=True):
         log = (attempts / f"{stage}-1" / "log.txt").read_text(encoding="utf-8")
         losses = [float(loss) for loss in re.findall(r"\{'loss': '([^']+)'", log)]
-        np.testing.assert_allclose(losses, recorded[arm], rtol=0, atol=HALF_A_DIGIT + 1e-4, err_msg=arm)
+        assert len(losses) == STEPS
+        for loss, exact in zip(losses, recorded[arm], strict=True):
+            assert loss == pytest.approx(exact, rel=0, abs=half_a_digit(exact) + 1e-4), arm
+
+
+def half_a_digit(loss: float) -> float:
+    """The log rounds losses to four digits, of which some stand before the point."""
+    return float(0.5 * 10.0 ** (math.floor(math.log10(loss)) - 3))

@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.paft_trainer.training.test_trajectories import ORPO, PENALTIES, RECORDED, case
+from tests.paft_trainer.training.test_trajectories import ORPO, PENALTIES, RECORDED, case, loss_cases
 from tests.ranks import run_cases
 from tests.run_specs import write_sums
 from tests.tiny_models import build_checkpoint
@@ -21,7 +21,9 @@ def record() -> dict[str, list[float]]:
             "sft": case(folder, "sft", "sft", processes=1, packing=False),
             "dpo": case(folder, "preference", "dpo", processes=1, packing=False),
             "orpo": case(folder, "preference", "orpo", processes=1, packing=False, orpo=ORPO),
-        } | {name: case(folder, "sft", name, processes=1, packing=False, l1=l1) for name, l1 in PENALTIES.items()}
+        }
+        cases |= {name: case(folder, "sft", name, processes=1, packing=False, l1=l1) for name, l1 in PENALTIES.items()}
+        cases |= loss_cases(folder, processes=1, packing=False)
         outcomes = run_cases(list(cases.values()), ranks=1, directory=folder)
         return {arm: outcome.losses for arm, outcome in zip(cases, outcomes, strict=True)}
 

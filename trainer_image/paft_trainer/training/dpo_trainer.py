@@ -12,7 +12,8 @@ from paft_trainer.data.chat import IGNORED
 from paft_trainer.training.batching.examples import REFERENCE_COLUMNS
 from paft_trainer.training.batching.layouts import sequence_sums
 from paft_trainer.training.deepspeed_configuration import precision_of
-from paft_trainer.training.dpo_loss import PairLogProbabilities, dpo_losses
+from paft_trainer.training.dpo_losses.pairs import PairLogProbabilities
+from paft_trainer.training.dpo_losses.weighted_sum import dpo_losses
 from paft_trainer.training.pair_trainer import PairTrainer
 from paft_trainer.training.reference.identity import reference_digest
 from paft_trainer.training.reference.reference_pass import ReferencePass
@@ -110,7 +111,7 @@ class DpoArmTrainer(PairTrainer):
             rejected_tokens=rejected_tokens,
         )
         dpo = self._spec.resolved_dpo
-        return dpo_losses(pairs, beta=dpo.beta, losses=dpo.losses), _figures(pairs, dpo.beta)
+        return dpo_losses(pairs, dpo, learnt_tokens=learnt_tokens), _figures(pairs, dpo.beta)
 
 
 def _figures(pairs: PairLogProbabilities, beta: float) -> dict[str, torch.Tensor]:
