@@ -1,4 +1,5 @@
-"""What `paft merge --dry-run` found: what a merge would read and write, how long it takes, and how the deltas meet."""
+"""What dry runs found: of a merge, what it would read and write, how long it takes and how the deltas meet; of prepare,
+what is wrong."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -6,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from paft_api.model import Digest, FolderUri, Model
-from paft_api.report import MergeWarning
+from paft_api.report import Finding, MergeWarning
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -136,3 +137,12 @@ class Rehearsal(Model):
     """Peak resident memory while the sample was merged; unset as `seconds` is."""
     notes: tuple[str, ...] = ()
     """In words: how this was measured, what it does not include, and what was not checked."""
+
+
+class RehearsedPreparation(Model):
+    """What prepare would find. Nothing was written."""
+
+    findings: tuple[Finding, ...] = ()
+    """All that is wrong; none where a job could begin, as far as that can be told without writing."""
+    notes: tuple[str, ...] = ()
+    """In words: what was not checked."""

@@ -30,8 +30,23 @@ app = typer.Typer(
 
 
 @app.command()
-def validate(file: JobFile) -> None:
-    """Check a job file without touching data, storage or GPUs. Exits with 2 and all errors where it is wrong."""
+def validate(
+    file: JobFile,
+    deep: Annotated[
+        bool,
+        typer.Option("--deep", help="Read base, rows and output folder, too, as prepare does; nothing is written."),
+    ] = False,
+) -> None:
+    """Check a job file without touching data, storage or GPUs. Exits with 2 and all errors where it is wrong.
+
+    With --deep also check what it names: that the base opens, its modules are there, every row has its form, something
+    is left to learn within maxLength, batches are filled and the output's folder is free. Exits with 1 where object
+    storage does not answer.
+    """
+    if deep:
+        from paft_cli.commands.deep_validation import validate_deeply
+
+        raise typer.Exit(validate_deeply(file))
     from paft_cli.commands.validate import validate as command
 
     command(file)

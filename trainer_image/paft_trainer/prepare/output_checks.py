@@ -16,13 +16,14 @@ def check_output(
     storage: StorageSpec,
     prepared: PrepareResult | None,
     *,
-    probe: str,
+    probe: str | None,
     chat_template: str | None = None,
 ) -> None:
     """Raises ArtifactMismatch for a folder that is somebody else's, StorageAuth where it cannot be written.
 
-    `probe`: where rights are tried out. Whose a claimed folder is cannot be told without `prepared`: then it is let
-    pass. Candidates lie in the output's folder, so that they are looked at where that is claimed.
+    `probe`: where rights are tried out, None where nothing may be written. Whose a claimed folder is cannot be told
+    without `prepared`: then it is let pass. Candidates lie in the output's folder, so that they are looked at where
+    that is claimed.
     """
     folder = merge.output.uri
     if store.head(folder + CLAIM_FILE) is not None:
@@ -34,7 +35,9 @@ def check_output(
                 )
         return
     _require_free(store, folder)
-    if not supports_conditional_put(store, probe) and not storage.allow_unconditional_publish:
+    if probe is None or supports_conditional_put(store, probe):
+        return
+    if not storage.allow_unconditional_publish:
         raise ConfigInvalid(
             f"{folder}: this object store ignores conditional writes (If-None-Match)",
             remedy="Use a store with conditional writes, or set storage.allowUnconditionalPublish: true and take care.",

@@ -1,6 +1,7 @@
 """The course of the prepare stage."""
 
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -71,15 +72,20 @@ def _check(
         writable = True
     with findings.of(HOST_PATH_FIELD):
         require_usable_cache(run_spec)
-    base = _open_base(store, findings, run_spec)
-    sft = check_arm(store, findings, StageName.SFT, run_spec.prepare.sft, base)
-    preference = check_arm(store, findings, StageName.PREFERENCE, run_spec.prepare.preference, base)
+    rows = check_arms(store, findings, run_spec)
     # Digests are kept under artifactsUri, so that large files are read once.
-    result = _digests(store, findings, run_spec, sft, preference, IndexingProgress(reporter)) if writable else None
+    result = _digests(store, findings, run_spec, rows, IndexingProgress(reporter)) if writable else None
     with findings.of("spec.merge.output.uri"):
         template = run_spec.base.chat_template
         check_output(store, merge, run_spec.storage, result, probe=output_probe, chat_template=template)
     return result
+
+
+def check_arms(store: ObjectStore, findings: Findings, run_spec: RunSpec) -> dict[StageName, int | None]:
+    """Check the base and both arms; the training rows of each, None where they could not be read."""
+    assert run_spec.prepare is not None
+    base = _open_base(store, findings, run_spec)
+    return {stage: check_arm(store, findings, stage, arm, base) for stage, arm in run_spec.prepare.arms.items()}
 
 
 def _open_base(store: ObjectStore, findings: Findings, run_spec: RunSpec) -> BaseForChecks | None:
@@ -96,12 +102,11 @@ def _digests(
     store: ObjectStore,
     findings: Findings,
     run_spec: RunSpec,
-    sft_rows: int | None,
-    preference_rows: int | None,
+    rows: Mapping[StageName, int | None],
     progress: IndexingProgress,
 ) -> PrepareResult | None:
-    """What is known of the work once everything could be read; None where something could not."""
-    assert run_spec.prepare is not None
+    """The base's index, which is made where there is none, and what follows from it; None where something could not be
+    read."""
     index: BaseIndex | None = None
     with findings.of("spec.base.uri"):
         index = index_base(
@@ -112,16 +117,25 @@ def _digests(
             on_size=progress.begin,
         )
         progress.end()
-    if index is None or sft_rows is None or preference_rows is None:
-        return None
-    arms = {
-        StageName.SFT: (run_spec.prepare.sft, sft_rows),
-        StageName.PREFERENCE: (run_spec.prepare.preference, preference_rows),
-    }
-    prepared = {
-        stage: _prepare_arm(store, findings, stage, run_spec, arm, rows, index) for stage, (arm, rows) in arms.items()
-    }
-    sft, preference = prepared[StageName.SFT], prepared[StageName.PREFERENCE]
+    return None if index is None else prepared(store, findings, run_spec, rows, index)
+
+
+def prepared(
+    store: ObjectStore,
+    findings: Findings,
+    run_spec: RunSpec,
+    rows: Mapping[StageName, int | None],
+    index: BaseIndex,
+) -> PrepareResult | None:
+    """What is known of the work once everything could be read; None where something could not."""
+    assert run_spec.prepare is not None
+    arms: dict[StageName, ArmPreparation | None] = {}
+    for stage, arm in run_spec.prepare.arms.items():
+        count = rows[stage]
+        if count is None:
+            return None
+        arms[stage] = _prepare_arm(store, findings, stage, run_spec, arm, count, index)
+    sft, preference = arms[StageName.SFT], arms[StageName.PREFERENCE]
     if sft is None or preference is None:
         return None
     return PrepareResult(base_digest=index.digest, sft=sft, preference=preference)
