@@ -1,5 +1,6 @@
 """The `paft` command line. Commands import what they need when they run, so that help is quick."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,6 +28,69 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Train a sparse SFT adapter and a preference adapter in parallel, and merge them into one checkpoint.",
 )
+
+
+@app.command()
+def init(
+    output: Annotated[Path, typer.Option(metavar="FILE", help="File to write.")] = Path("job.yaml"),
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="Checkpoint to start from; its sizes are read.", show_default=False),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Size such as 7b or 70b, for a base that is not read.", show_default=False),
+    ] = None,
+    gpus: Annotated[int, typer.Option(min=0, max=1024, metavar="N", help="GPUs of each arm; 0 trains on CPU.")] = 8,
+    gpu: Annotated[
+        str, typer.Option(metavar="NAME", help="GPU whose memory counts, such as h100, a100 or l40s.")
+    ] = DEFAULT_GPU,
+    max_length: Annotated[int, typer.Option(min=8, max=1_048_576, metavar="N", help="Tokens of a row.")] = 2048,
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the job.")] = "paft-job",
+    artifacts: Annotated[str, typer.Option(metavar="URI", help="Folder of checkpoints.")] = "s3://paft/my-job/",
+    sft: Annotated[str | None, typer.Option(metavar="URI", help="Chats for the SFT arm.", show_default=False)] = None,
+    preference: Annotated[
+        str | None, typer.Option(metavar="URI", help="Pairs for the preference arm.", show_default=False)
+    ] = None,
+    result: Annotated[str, typer.Option(metavar="URI", help="Folder of the result.")] = "s3://models/my-paft-model/",
+    endpoint: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Address of an S3-compatible server. Default: AWS.", show_default=False),
+    ] = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Schema that editors read. Default: a file in paft's own folder, which is written.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a job file with comments, with passes that fit into the GPUs' memory by `paft estimate`.
+
+    Never replaces a file without --force. Exits with 2 where the base is not known.
+    """
+    from paft_cli.commands.init import InitArguments, init_job
+
+    init_job(
+        InitArguments(
+            output=output,
+            base=base,
+            model=model,
+            gpus=gpus,
+            gpu=gpu,
+            max_length=max_length,
+            name=name,
+            artifacts=artifacts,
+            sft=sft,
+            preference=preference,
+            result=result,
+            endpoint=endpoint,
+            schema=schema,
+            force=force,
+        )
+    )
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """A base so small that everything can be computed by hand, and arms on it."""
 
+import math
 from typing import Any
 
 from paft_api.spec.data import DataFormat, DataSource, DataSpec
@@ -10,6 +11,7 @@ from paft_api.spec.sft import SftSpec
 from paft_api.spec.training import PreferenceTrainingSpec, SftTrainingSpec
 from paft_cli.estimates.arm_setting import ArmSetting, arm_setting
 from paft_cli.estimates.base_shape import BaseShape, StoredTensor, base_shape
+from paft_cli.estimates.typical_bases import llama_shapes
 
 CONFIG = {
     "model_type": "llama",
@@ -33,38 +35,9 @@ SEVEN_B = CONFIG | {
 """The sizes of Mistral 7B v0.3."""
 
 
-def llama_tensors(config: dict[str, Any], *, element_bytes: int = 2) -> dict[str, StoredTensor]:
-    """All tensors of a Llama with these sizes; without a head where it is tied."""
-    hidden, inner, vocabulary = (config[name] for name in ("hidden_size", "intermediate_size", "vocab_size"))
-    keys = hidden // config["num_attention_heads"] * config["num_key_value_heads"]
-    shapes: dict[str, tuple[int, ...]] = {
-        "model.embed_tokens.weight": (vocabulary, hidden),
-        "model.norm.weight": (hidden,),
-    }
-    for layer in range(config["num_hidden_layers"]):
-        place = f"model.layers.{layer}"
-        for name in ("input_layernorm", "post_attention_layernorm"):
-            shapes[f"{place}.{name}.weight"] = (hidden,)
-        for name, sides in {
-            "self_attn.q_proj": (hidden, hidden),
-            "self_attn.k_proj": (keys, hidden),
-            "self_attn.v_proj": (keys, hidden),
-            "self_attn.o_proj": (hidden, hidden),
-            "mlp.gate_proj": (inner, hidden),
-            "mlp.up_proj": (inner, hidden),
-            "mlp.down_proj": (hidden, inner),
-        }.items():
-            shapes[f"{place}.{name}.weight"] = sides
-    if not config["tie_word_embeddings"]:
-        shapes["lm_head.weight"] = (vocabulary, hidden)
-    return {name: _tensor(shape, element_bytes) for name, shape in shapes.items()}
-
-
-def _tensor(shape: tuple[int, ...], element_bytes: int) -> StoredTensor:
-    size = element_bytes
-    for side in shape:
-        size *= side
-    return StoredTensor(shape=shape, size=size)
+def llama_tensors(config: dict[str, Any]) -> dict[str, StoredTensor]:
+    """All tensors of a Llama with these sizes, in bf16."""
+    return {name: StoredTensor(shape=shape, size=2 * math.prod(shape)) for name, shape in llama_shapes(config).items()}
 
 
 def tiny_base(**changes: Any) -> BaseShape:
