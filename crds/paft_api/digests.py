@@ -37,7 +37,17 @@ OF_EVALUATIONS = {"eval_steps", "early_stopping", "publish"}
 """Those that change what is computed where evaluations decide, and nothing where they only tell."""
 
 
-OFF_BY_DEFAULT = {"lr_scheduler_kwargs", "optimizer", "adam_beta1", "adam_beta2", "adam_epsilon"}
+OFF_BY_DEFAULT = {
+    "lr_scheduler_kwargs",
+    "optimizer",
+    "adam_beta1",
+    "adam_beta2",
+    "adam_epsilon",
+    "neftune_noise_alpha",
+    "assistant_only_loss",
+    "assistant_mask",
+    "completion_only_loss",
+}
 """Those that count where they are not as by default: jobs from before they were there keep their digests."""
 
 

@@ -78,38 +78,43 @@ spec:
       modulesToSave: [norm]
       initLoraWeights: gaussian
       useDora: false
-    training: &training
-      epochs: 2
-      maxSteps: 500
-      learningRate: 0.0001
-      globalBatchSize: 64
-      microBatchSize: 2
-      maxLength: 1024
-      lrScheduler: linear
-      lrSchedulerKwargs: {}
-      warmupRatio: 0.1
-      weightDecay: 0.01
-      optimizer: adamw_fused
-      adamBeta1: 0.95
-      adamBeta2: 0.99
-      adamEpsilon: 0.000001
-      maxGradNorm: 0.5
-      gradientCheckpointing: false
-      offloadOptimizer: cpu
-      offloadParam: none
-      useLigerKernel: false
-      torchCompile: false
-      precision: bf16
-      packing: true
-      seed: 1
-      saveSteps: 100
-      saveSeconds: 1800
-      evalSteps: 100
-      earlyStopping: {patience: 3, minDelta: 0.01}
-      publish: best
-      hangTimeout: 900
-      keep: {last: 3, best: 2}
-      deepspeed: {steps_per_print: 10}
+    training:
+      <<: &training
+        epochs: 2
+        maxSteps: 500
+        learningRate: 0.0001
+        globalBatchSize: 64
+        microBatchSize: 2
+        maxLength: 1024
+        lrScheduler: linear
+        lrSchedulerKwargs: {}
+        warmupRatio: 0.1
+        weightDecay: 0.01
+        optimizer: adamw_fused
+        adamBeta1: 0.95
+        adamBeta2: 0.99
+        adamEpsilon: 0.000001
+        maxGradNorm: 0.5
+        gradientCheckpointing: false
+        offloadOptimizer: cpu
+        offloadParam: none
+        useLigerKernel: false
+        torchCompile: false
+        precision: bf16
+        packing: true
+        seed: 1
+        saveSteps: 100
+        saveSeconds: 1800
+        evalSteps: 100
+        earlyStopping: {patience: 3, minDelta: 0.01}
+        publish: best
+        hangTimeout: 900
+        keep: {last: 3, best: 2}
+        deepspeed: {steps_per_print: 10}
+      neftuneNoiseAlpha: 5
+      assistantOnlyLoss: true
+      assistantMask: rendering
+      completionOnlyLoss: true
     resources: &resources
       nodes: 2
       gpusPerNode: 4

@@ -106,6 +106,10 @@ CHANGES: dict[str, tuple[object, set[str]]] = {
     **{f"{arm}.data.train[0].weight": (2.0, {arm}) for arm in ARMS},
     "sft.data.train[0].columns": ({"messages": "turns"}, {"sft"}),
     "preference.data.train[0].columns": ({"chosen": "better"}, {"preference"}),
+    "sft.training.neftuneNoiseAlpha": (15, {"sft"}),
+    "sft.training.assistantOnlyLoss": (False, {"sft"}),
+    "sft.training.assistantMask": ("generation", {"sft"}),
+    "sft.training.completionOnlyLoss": (False, {"sft"}),
     "sft.l1.mode": ("none", {"sft"}),
     "sft.l1.lambda": (0.002, {"sft"}),
     "sft.l1.targetSparsity": (0.9, {"sft"}),
@@ -282,7 +286,8 @@ def test_writing_a_default_out_changes_no_digest() -> None:
 def test_jobs_keep_their_digests_when_fields_are_added(sft: dict[str, object], digest: str) -> None:
     """By which their adapters are found; these were worked out before LoRA+ and the like were there."""
     document = _minimal_document()
-    document["sft"] |= sft
+    rows = [{"uri": "s3://data/sft/", "format": "messages"}]
+    document["sft"] = {"data": {"train": rows, "eval": rows}} | sft
 
     assert _digests(document)["sft"] == digest
 

@@ -179,6 +179,20 @@ class SftTrainingSpec(TrainingSpec):
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 2.0e-4
     """Peak learning rate of AdamW. Default: 2e-4."""
 
+    neftune_noise_alpha: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Strength α of uniform noise on the embeddings of training rows (NEFTune, arXiv 2310.05914). Default: none."""
+
+    assistant_only_loss: bool = True
+    """Learn the assistant's turns of messages only, and not every token of a chat. Default: true."""
+
+    assistant_mask: Literal["rendering", "generation"] = "rendering"
+    """What tells the assistant's turns. rendering: what the chat template adds from prompt to answer, which works for
+    templates that only append. generation: the marks `{% generation %}` in the template, as in TRL.
+    Default: rendering."""
+
+    completion_only_loss: bool = True
+    """Learn the completions of prompt-completion rows only, and not their prompts. Default: true."""
+
 
 class PreferenceTrainingSpec(TrainingSpec):
     """Optimisation of the alignment arm."""

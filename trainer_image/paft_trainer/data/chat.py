@@ -17,7 +17,7 @@ from paft_trainer.errors import ConfigInvalid
 IGNORED = -100
 """Label of a token that is not learnt."""
 
-_RAISED_BY_EXPRESSIONS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
+RAISED_BY_EXPRESSIONS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
 """What Python raises inside a template that renders, such as for `1 + message.content`."""
 
 Messages = Sequence[dict[str, Any]]
@@ -56,12 +56,12 @@ def encode_messages(
     for index, message in enumerate(messages):
         if message["role"] != "assistant" or index < max(learn_from, 1):
             continue
-        before = _render(tokenizer, messages[:index], tools, generate=True)
-        after = _render(tokenizer, messages[: index + 1], tools, generate=False)
-        spans += [(_continuation(rendered, before), False), (_continuation(before, after), True)]
+        before = render(tokenizer, messages[:index], tools, generate=True)
+        after = render(tokenizer, messages[: index + 1], tools, generate=False)
+        spans += [(continuation(rendered, before), False), (continuation(before, after), True)]
         rendered = after
-    spans.append((_continuation(rendered, _render(tokenizer, messages, tools, generate=False)), False))
-    return _encode_spans(tokenizer, spans, max_length)
+    spans.append((continuation(rendered, render(tokenizer, messages, tools, generate=False)), False))
+    return encode_spans(tokenizer, spans, max_length)
 
 
 def encode_prompt_completion(
@@ -77,11 +77,16 @@ def encode_prompt_completion(
     A text completion gets the end-of-sequence token, so that the model learns to stop.
     """
     if isinstance(prompt, str) or isinstance(completion, str):
-        ending = tokenizer.eos_token or ""
-        text = str(completion) if str(completion).endswith(ending) else f"{completion}{ending}"
-        beginning = tokenizer.bos_token if _adds_bos(tokenizer) else ""
-        return _encode_spans(tokenizer, [(f"{beginning}{prompt}", False), (text, True)], max_length)
+        return encode_spans(tokenizer, text_spans(tokenizer, str(prompt), str(completion)), max_length)
     return encode_messages(tokenizer, [*prompt, *completion], max_length, learn_from=len(prompt), tools=tools)
+
+
+def text_spans(tokenizer: PreTrainedTokenizerBase, prompt: str, completion: str) -> list[tuple[str, bool]]:
+    """Both texts as they are tokenized, with beginning and end of a sequence, and whether each is learnt."""
+    ending = tokenizer.eos_token or ""
+    text = completion if completion.endswith(ending) else f"{completion}{ending}"
+    beginning = tokenizer.bos_token if _adds_bos(tokenizer) else ""
+    return [(f"{beginning}{prompt}", False), (text, True)]
 
 
 def encode_pair(tokenizer: PreTrainedTokenizerBase, pair: dict[str, Any]) -> Encoded:
@@ -108,7 +113,8 @@ def _untrained_prefix(encoded: Encoded) -> int:
     return next((index for index, label in enumerate(labels) if label != IGNORED), len(labels))
 
 
-def _render(tokenizer: PreTrainedTokenizerBase, messages: Messages, tools: Tools | None, *, generate: bool) -> str:
+def render(tokenizer: PreTrainedTokenizerBase, messages: Messages, tools: Tools | None, *, generate: bool) -> str:
+    """A chat as text. `generate`: with the beginning of an answer. Raises ConfigInvalid."""
     if not messages:
         return ""
     if tokenizer.chat_template is None:
@@ -121,24 +127,26 @@ def _render(tokenizer: PreTrainedTokenizerBase, messages: Messages, tools: Tools
             list(messages), tools=tools, tokenize=False, add_generation_prompt=generate
         )
         return str(rendered)
-    except (TemplateError, *_RAISED_BY_EXPRESSIONS) as error:
+    except (TemplateError, *RAISED_BY_EXPRESSIONS) as error:
         raise ConfigInvalid(
             f"the chat template fails: {type(error).__name__}: {error}",
             remedy="Correct base.chatTemplate, or the roles of the messages.",
         ) from error
 
 
-def _continuation(prefix: str, whole: str) -> str:
+def continuation(prefix: str, whole: str) -> str:
+    """What comes after `prefix`. Raises ConfigInvalid where it is none."""
     if not whole.startswith(prefix):
         raise ConfigInvalid(
             "the chat template renders the beginning of a conversation differently once it goes on "
             f"(…{prefix[-40:]!r} is no prefix of …{whole[max(0, len(prefix) - 40) : len(prefix)]!r})",
-            remedy="Set base.chatTemplate to a template that only appends to what it rendered before.",
+            remedy="Set base.chatTemplate to a template that only appends to what it rendered before, or "
+            "sft.training.assistantMask to generation where the template has {% generation %} marks.",
         )
     return whole[len(prefix) :]
 
 
-def _encode_spans(tokenizer: PreTrainedTokenizerBase, spans: list[tuple[str, bool]], max_length: int | None) -> Encoded:
+def encode_spans(tokenizer: PreTrainedTokenizerBase, spans: list[tuple[str, bool]], max_length: int | None) -> Encoded:
     """Tokenize the whole text at once, as at inference, and label each token by the span in which it begins."""
     text = "".join(part for part, _ in spans)
     encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)

@@ -7,29 +7,39 @@ from transformers import PreTrainedTokenizerBase
 
 from paft_api.spec.data import DataFormat, DataSource
 from paft_api.spec.training import TrainingSpec
-from paft_trainer.data.chat import IGNORED, Encoded, encode_pair, encode_row
+from paft_trainer.data.chat import IGNORED, Encoded, encode_pair
+from paft_trainer.data.loss_mask import BY_DEFAULT, LossMask, encode_masked_row
 from paft_trainer.data.rows import Row, read_source
 from paft_trainer.errors import ConfigInvalid, DataInvalid
 from paft_trainer.storage import ObjectStore
 
 
 def usable_rows(
-    store: ObjectStore, sources: Sequence[DataSource], tokenizer: PreTrainedTokenizerBase, max_length: int
+    store: ObjectStore,
+    sources: Sequence[DataSource],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    mask: LossMask = BY_DEFAULT,
 ) -> list[Encoded]:
     """All rows that something can be learnt from, in order. Raises DataInvalid or ConfigInvalid."""
     encoded = (
         row
         for source in sources
-        for row in encode_rows(tokenizer, source, read_source(store, source), max_length=max_length)
+        for row in encode_rows(tokenizer, source, read_source(store, source), max_length=max_length, mask=mask)
     )
     return [row for row in encoded if is_usable(row, max_length)]
 
 
 def encode_rows(
-    tokenizer: PreTrainedTokenizerBase, source: DataSource, rows: Iterable[Row], *, max_length: int
+    tokenizer: PreTrainedTokenizerBase,
+    source: DataSource,
+    rows: Iterable[Row],
+    *,
+    max_length: int,
+    mask: LossMask = BY_DEFAULT,
 ) -> Iterator[Encoded]:
     """Rows from the beginning of a source as tokens. Raises ConfigInvalid with the row's number."""
-    encode = _encoder(tokenizer, source.format, max_length)
+    encode = _encoder(tokenizer, source.format, max_length, mask)
     for number, row in enumerate(rows, start=1):
         try:
             yield encode(row)
@@ -55,7 +65,9 @@ def require_full_batch(training: TrainingSpec, sources: Sequence[DataSource], *,
         )
 
 
-def _encoder(tokenizer: PreTrainedTokenizerBase, format_: DataFormat, max_length: int) -> Callable[[Row], Encoded]:
+def _encoder(
+    tokenizer: PreTrainedTokenizerBase, format_: DataFormat, max_length: int, mask: LossMask
+) -> Callable[[Row], Encoded]:
     if format_ is DataFormat.PREFERENCE:
         return partial(encode_pair, tokenizer)
-    return partial(encode_row, tokenizer, max_length=max_length)
+    return partial(encode_masked_row, tokenizer, max_length=max_length, mask=mask)

@@ -13,6 +13,7 @@ from paft_api.spec.lora import LoraSpec
 from paft_api.spec.training import TrainingSpec
 from paft_api.stages import StageName
 from paft_trainer.data.encoding import encode_rows, is_usable
+from paft_trainer.data.loss_mask import LossMask, loss_mask_of
 from paft_trainer.data.rows import Row, read_source
 from paft_trainer.data.schedule import total_steps
 from paft_trainer.errors import ConfigInvalid, DataInvalid
@@ -92,7 +93,7 @@ def _check_sources(
         with findings.of(f"{field}[{index}].uri"):
             first, count = _read(store, source)
             if base is not None:
-                _check_rendering(base.tokenizer, source, first, arm.training.max_length)
+                _check_rendering(base.tokenizer, source, first, arm.training.max_length, loss_mask_of(arm))
         counts.append(count)
     return None if None in counts else sum(count for count in counts if count is not None)
 
@@ -109,9 +110,10 @@ def _read(store: ObjectStore, source: DataSource) -> tuple[list[Row], int]:
 
 
 def _check_rendering(
-    tokenizer: PreTrainedTokenizerBase, source: DataSource, rows: Sequence[Row], max_length: int
+    tokenizer: PreTrainedTokenizerBase, source: DataSource, rows: Sequence[Row], max_length: int, mask: LossMask
 ) -> None:
-    usable = [is_usable(row, max_length) for row in encode_rows(tokenizer, source, rows, max_length=max_length)]
+    encoded = encode_rows(tokenizer, source, rows, max_length=max_length, mask=mask)
+    usable = [is_usable(row, max_length) for row in encoded]
     if not any(usable):
         raise DataInvalid(
             f"{source.uri}: none of the first {len(rows)} rows has a token to learn within maxLength {max_length}",

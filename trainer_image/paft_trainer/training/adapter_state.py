@@ -108,7 +108,7 @@ class WholeParameters:
     def share(self) -> AdapterShare:
         """All of the state."""
         state = self._optimizer.state
-        moments = MOMENTS if state else ()
+        moments = _kept_moments(state)
         return AdapterShare(
             shapes={name: tuple(parameter.shape) for name, parameter in self._parameters},
             weights={name: _to_cpu(parameter).flatten() for name, parameter in self._parameters},
@@ -125,7 +125,7 @@ class WholeParameters:
             parameter.data.copy_(state.weights[name])
             if state.moments:
                 self._optimizer.state[parameter] = {
-                    "step": torch.tensor(float(state.adam_step)),
+                    "step": _step_tensor(state.adam_step, self._optimizer, parameter),
                     **{moment: state.moments[moment][name].to(parameter.device) for moment in MOMENTS},
                 }
 
@@ -148,7 +148,7 @@ class PartitionedParameters:
     def share(self) -> AdapterShare:
         """This rank's partitions."""
         state = self._optimizer.state
-        moments = MOMENTS if state else ()
+        moments = _kept_moments(state)
         return AdapterShare(
             shapes=self._shapes,
             weights=self._by_name(self._local(safe_get_local_fp32_param)),
@@ -161,7 +161,7 @@ class PartitionedParameters:
         if state.moments:
             for partition in self._zero_optimizer.fp32_partitioned_groups_flat:
                 self._optimizer.state[partition] = {
-                    "step": torch.tensor(float(state.adam_step)),
+                    "step": _step_tensor(state.adam_step, self._optimizer, partition),
                     **{moment: torch.zeros_like(partition.data) for moment in MOMENTS},
                 }
         for name, parameter in self._parameters:
@@ -208,6 +208,18 @@ def _slice_of(whole: torch.Tensor, rank: int, ranks: int) -> torch.Tensor:
 
 def _slice_size(shape: Sequence[int], ranks: int) -> int:
     return -(-prod(shape) // ranks)
+
+
+def _kept_moments(state: Mapping[Any, Any]) -> tuple[str, ...]:
+    """None before the first step, and where an optimizer has its moments in another form, as in 8 bits: these begin
+    anew after a restart."""
+    return MOMENTS if state and all(moment in next(iter(state.values())) for moment in MOMENTS) else ()
+
+
+def _step_tensor(step: int, optimizer: torch.optim.Optimizer, parameter: torch.Tensor) -> torch.Tensor:
+    """Adam's t where torch's AdamW looks for it: beside the parameter in its fused form, else on the CPU."""
+    is_fused = bool(optimizer.param_groups[0].get("fused"))
+    return torch.tensor(float(step), device=parameter.device if is_fused else "cpu")
 
 
 def _moment_reader(moment: str) -> Callable[[torch.nn.Parameter], torch.Tensor]:

@@ -28,6 +28,7 @@ from paft_trainer.training.checkpoints.background_save import Snapshot
 from paft_trainer.training.checkpoints.checkpoint import TrainerPosition, encode_trainer_state
 from paft_trainer.training.checkpoints.saver import CheckpointSaver
 from paft_trainer.training.checkpoints.schedule_state import restore_schedule, schedule_state
+from paft_trainer.training.embedding_noise import EmbeddingNoise
 from paft_trainer.training.evaluations import EvaluationCallback
 from paft_trainer.training.penalty import ConstantPenalty, Penalty
 from paft_trainer.training.random_state import capture_random_state, restore_random_state
@@ -42,6 +43,7 @@ class ArmTrainerMixin:
     def __init__(self, *args: Any, session: ArmSession, steps: OptimizerSteps, **kwargs: Any) -> None:
         self.session = session
         self.penalty: Penalty = ConstantPenalty(0.0)
+        self.embedding_noise: EmbeddingNoise | None = None
         self.steps = steps
         self._step_tokens = 0
         self._evaluated_step: int | None = None
@@ -140,6 +142,8 @@ class ArmTrainerMixin:
             # DeepSpeed's engine updates the weights within the backward pass of which this is true.
             self.accelerator.gradient_state._set_sync_gradients(inputs is step.passes[-1])
             self._step_tokens += token_count(inputs)
+            if self.embedding_noise is not None:
+                self.embedding_noise.begin_pass(inputs, self.state.global_step)
             loss += super().training_step(model, inputs, step.learnt_tokens)
             self.session.heartbeat.beat(self.state.global_step)
         if not bool(torch.isfinite(loss)):
@@ -155,7 +159,9 @@ class ArmTrainerMixin:
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Pass a log entry on to the report."""
         super().log(logs, start_time)
-        if "grad_norm" in logs and not math.isfinite(logs["grad_norm"]):
+        # In fp16 DeepSpeed leaves such a step out, and lowers the scale of the loss.
+        is_scaled = self.session.arm.training.precision == "fp16"
+        if "grad_norm" in logs and not math.isfinite(logs["grad_norm"]) and not is_scaled:
             raise Diverged(f"the gradient norm at step {self.state.global_step} is {logs['grad_norm']}")
         if "loss" in logs:
             self._report_step(logs)

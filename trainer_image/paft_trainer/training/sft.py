@@ -9,6 +9,7 @@ from trl import SFTConfig, SFTTrainer
 from paft_api.spec.sft import L1Spec, SftSpec
 from paft_api.spec.training import TrainingSpec
 from paft_trainer.data.encoding import require_full_batch, usable_rows
+from paft_trainer.data.loss_mask import loss_mask_of
 from paft_trainer.data.schedule import total_steps
 from paft_trainer.training.adapter_targets import adapter_configuration
 from paft_trainer.training.arguments import shared_arguments
@@ -19,6 +20,7 @@ from paft_trainer.training.batching.choice import choose_batching
 from paft_trainer.training.batching.collation import PaddedCollator
 from paft_trainer.training.batching.examples import ChatForm
 from paft_trainer.training.batching.steps import OptimizerSteps
+from paft_trainer.training.embedding_noise import EmbeddingNoise
 from paft_trainer.training.factor_penalty import FactorPenalty
 from paft_trainer.training.optimizers import adamw_options, groups_where_needed, plain_optimizer
 from paft_trainer.training.penalty import ConstantPenalty, Penalty, PenaltyInLoss
@@ -35,8 +37,9 @@ def build_sft_trainer(session: ArmSession, base_folder: Path, *, partitioned: bo
     assert run is not None
     training = run.spec.training
     tokenizer = load_tokenizer(base_folder, session.run_spec.base.chat_template)
-    train_rows = usable_rows(session.store, run.spec.data.train, tokenizer, training.max_length)
-    eval_rows = usable_rows(session.store, run.spec.data.eval, tokenizer, training.max_length)
+    mask = loss_mask_of(run.spec)
+    train_rows = usable_rows(session.store, run.spec.data.train, tokenizer, training.max_length, mask)
+    eval_rows = usable_rows(session.store, run.spec.data.eval, tokenizer, training.max_length, mask)
     require_full_batch(training, run.spec.data.train, usable=len(train_rows))
     session.total_steps = total_steps(training, len(train_rows))
     form = ChatForm()
@@ -57,6 +60,8 @@ def build_sft_trainer(session: ArmSession, base_folder: Path, *, partitioned: bo
         processing_class=tokenizer,
         peft_config=adapter_configuration(model, run.spec.lora),
     )
+    if training.neftune_noise_alpha is not None:
+        trainer.embedding_noise = EmbeddingNoise(trainer.model, alpha=training.neftune_noise_alpha, seed=training.seed)
     _penalise(trainer, run.spec)
     return trainer
 
