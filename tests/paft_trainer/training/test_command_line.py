@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 JOBS: dict[tuple[str, str], tuple[int, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
-    ("sft", "every loss"): (1, {}, {}, {"dpo": LOSSES["every loss"]}),
+    ("sft", "dpo every loss"): (1, {}, {}, {"dpo": LOSSES["dpo every loss"]}),
     ("target", "orpo"): (2, {"packing": False}, {"l1": PENALTIES["target"]}, {"method": "orpo", "orpo": ORPO}),
 }
 """By the names of both trajectories: processes of each arm, and what differs in training and in either arm."""

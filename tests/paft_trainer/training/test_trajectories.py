@@ -27,10 +27,10 @@ THREE_LOSSES = {"beta": 0.2, "losses": THREE}
 ORPO = {"beta": 0.3}
 SMOOTHING = {"labelSmoothing": 0.1}
 LOSSES: dict[str, dict[str, Any]] = {
-    name: {"beta": 0.2, "losses": [{"type": name}]} | (SMOOTHING if name in SMOOTHED else {}) for name in TERMS
+    f"dpo {name}": {"beta": 0.2, "losses": [{"type": name}]} | (SMOOTHING if name in SMOOTHED else {}) for name in TERMS
 } | {
-    "every loss": {"losses": [{"type": name, "weight": 0.1} for name in TERMS]} | SMOOTHING,
-    "js_divergence": {"fDivergenceType": "js_divergence"},
+    "dpo every loss": {"losses": [{"type": name, "weight": 0.1} for name in TERMS]} | SMOOTHING,
+    "dpo js_divergence": {"fDivergenceType": "js_divergence"},
 }
 """Of DPO, by the names of their trajectories."""
 PENALTIES: dict[str, dict[str, Any]] = {
@@ -175,7 +175,7 @@ def test_trajectories_of_losses_are_the_recorded_ones(loss: str, ranks: int, out
     outcome = outcomes[f"{loss} on {ranks}"]
 
     np.testing.assert_allclose(outcome.losses, json.loads(RECORDED.read_text())[loss], rtol=1e-5, atol=1e-4)
-    assert loss == "sigmoid" or outcome.forwards == STEPS * (2 if ranks == 1 else 1)
+    assert loss == "dpo sigmoid" or outcome.forwards == STEPS * (2 if ranks == 1 else 1)
 
 
 def test_every_penalty_and_loss_has_a_trajectory_of_its_own() -> None:
@@ -205,7 +205,7 @@ def test_equal_configurations_give_equal_bits(in_one_process: dict[str, Outcome]
     [
         ("dpo packed", {"beta": 0.1, "losses": THREE[:1]}),
         ("dpo other", THREE_LOSSES),
-        ("every loss", {"beta": 0.1} | LOSSES["every loss"]),
+        ("dpo every loss", {"beta": 0.1} | LOSSES["dpo every loss"]),
     ],
 )
 def test_a_kept_reference_gives_the_losses_of_one_that_is_computed_in_every_step(
