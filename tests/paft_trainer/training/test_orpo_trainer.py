@@ -1,107 +1,84 @@
-"""The ORPO arm beyond its losses: evaluations, checkpoints, resuming, early stopping and bf16, in one process."""
+"""One batch of a tiny model: the loss and all figures of TRL's ORPOTrainer, packed and padded."""
 
-import json
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.ranks import Case, Outcome, run_cases
-from tests.run_specs import arm_run_spec, write_sums
-from tests.tiny_models import build_checkpoint
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+from trl.trainer.utils import add_fused_lm_head
 
-from paft_api.report import ReportState
-from paft_trainer.storage.file_store import path_of
+from paft_api.spec.preference import OrpoSpec
+from paft_trainer.training.batching.examples import PairFormWithPrompts
+from paft_trainer.training.batching.layouts import packed, padded
+from paft_trainer.training.isolated_attention import isolate_rows
+from paft_trainer.training.orpo_trainer import OrpoArmTrainer
 
-pytestmark = pytest.mark.slow
-
-STEPS = 8
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("orpo")
-    build_checkpoint(root / "base", "llama", tied=True)
-    _, pairs = write_sums(root)
-    _write_uneven(pairs, root / "uneven.jsonl")
-    return root
-
-
-def _write_uneven(pairs: Path, target: Path) -> None:
-    """Fewer pairs, whose chosen answers differ in length, so that a mean of means over passes is another number."""
-    rows = [json.loads(line) for line in pairs.read_text().splitlines()[:6]]
-    for number, row in enumerate(rows):
-        row["chosen"][0]["content"] += " is what it is" * number
-    target.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-def case(folder: Path, name: str, *, attempt: int = 1, stop_at: int | None = None, **training: Any) -> Case:
-    run_spec = arm_run_spec(
-        "preference",
-        base=folder / "base",
-        data=folder / "pairs.jsonl",
-        artifacts=folder / name,
-        attempt=attempt,
-        training={"maxSteps": STEPS, "evalSteps": 4} | training,
-        orpo={"beta": 0.2},
-        evaluation=folder / "uneven.jsonl",
-    )
-    return Case(run_spec=run_spec, stop_at=stop_at)
+BETA = 0.3
+ROWS = [
+    {"prompt_ids": [1, 2, 3], "chosen_ids": [4, 5, 6, 7], "rejected_ids": [8]},
+    {"prompt_ids": [9], "chosen_ids": [10, 11], "rejected_ids": [12, 13, 14, 15, 16]},
+    {"prompt_ids": [3, 2], "chosen_ids": [1], "rejected_ids": [6, 6]},
+]
 
 
 @pytest.fixture(scope="module")
-def outcomes(folder: Path) -> dict[str, Outcome]:
-    worse = {"learningRate": 0.5, "evalSteps": 1, "earlyStopping": {"patience": 2}, "lrScheduler": "constant"}
-    cases = {
-        "whole": case(folder, "whole"),
-        "row by row": case(folder, "row-by-row", microBatchSize=1),
-        "all at once": case(folder, "all-at-once", microBatchSize=4),
-        "stopped": case(folder, "broken-off", stop_at=5),
-        "resumed": case(folder, "broken-off", attempt=2),
-        "ended": case(folder, "ended", maxSteps=40, **worse),
-        "bf16": case(folder, "bf16", precision="bf16"),
-    }
-    directory = folder / "outcomes"
-    directory.mkdir()
-    return dict(zip(cases, run_cases(list(cases.values()), ranks=1, directory=directory), strict=True))
-
-
-def adapter_bytes(outcome: Outcome) -> bytes:
-    assert outcome.last.adapter is not None
-    return (path_of(outcome.last.adapter.artifact.uri) / "adapter_model.safetensors").read_bytes()
-
-
-def eval_loss(outcome: Outcome) -> float:
-    assert outcome.last.adapter is not None
-    assert outcome.last.adapter.eval_loss is not None
-    return outcome.last.adapter.eval_loss
-
-
-def test_a_resumed_arm_ends_bit_for_bit_as_an_unbroken_one(outcomes: dict[str, Outcome]) -> None:
-    whole, stopped, resumed = (outcomes[name] for name in ("whole", "stopped", "resumed"))
-
-    assert stopped.last.state is ReportState.STOPPED
-    assert stopped.last.progress.checkpoint_step == resumed.last.progress.resumed_step == 5
-    assert stopped.losses + resumed.losses[-3:] == whole.losses
-    assert adapter_bytes(resumed) == adapter_bytes(whole)
-
-
-def test_evaluations_are_the_same_in_any_number_of_passes(outcomes: dict[str, Outcome]) -> None:
-    for name in ("row by row", "all at once"):
-        assert eval_loss(outcomes[name]) == pytest.approx(eval_loss(outcomes["whole"]), abs=2e-5)
-
-
-def test_early_stopping_ends_it_at_its_best(outcomes: dict[str, Outcome]) -> None:
-    adapter = outcomes["ended"].last.adapter
-
-    assert adapter is not None
-    assert adapter.ended_step is not None
-    assert adapter.ended_step < 40
-    assert adapter.steps == adapter.best_step == adapter.ended_step - 2
-    assert adapter.eval_loss == adapter.best_eval_loss
-
-
-def test_it_learns_in_bf16_as_in_fp32(outcomes: dict[str, Outcome]) -> None:
-    assert outcomes["bf16"].losses == pytest.approx(outcomes["whole"].losses, rel=0.02)
-    assert outcomes["bf16"].last.progress.log_odds_ratio == pytest.approx(
-        outcomes["whole"].last.progress.log_odds_ratio, abs=0.1
+def model() -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=32,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        initializer_range=0.6,
     )
+    model = LlamaForCausalLM(config).eval()
+    add_fused_lm_head(model)
+    assert isolate_rows(model)
+    return model
+
+
+def ours(model: LlamaForCausalLM, *, is_packed: bool) -> tuple[float, dict[str, float]]:
+    form = PairFormWithPrompts(64)
+    sequences = form.sequences(ROWS)
+    inputs = packed(sequences) if is_packed else padded(sequences, pad_token_id=0)
+    outputs = model(**inputs, use_cache=False, fused_lm_head=True)
+    learnt_tokens = sum(form.learnt_tokens(row) for row in ROWS) / len(ROWS)
+    trainer: Any = SimpleNamespace(_spec=SimpleNamespace(resolved_orpo=OrpoSpec(beta=BETA)))
+    losses, figures = OrpoArmTrainer.pair_losses(trainer, outputs, inputs | form.extras(ROWS), learnt_tokens)
+    return float(losses.mean()), {name: float(values.double().mean()) for name, values in figures.items()}
+
+
+def theirs(model: LlamaForCausalLM) -> tuple[float, dict[str, float]]:
+    from trl.experimental.orpo import ORPOTrainer
+
+    trainer = ORPOTrainer.__new__(ORPOTrainer)
+    trainer.beta, trainer.padding_value = BETA, 0
+    trainer.is_encoder_decoder = trainer.aux_loss_enabled = False
+    trainer.accelerator = SimpleNamespace(device="cpu", gather_for_metrics=lambda value: value)
+    batch = {}
+    for answer in ("chosen", "rejected"):
+        sequences = [[*row["prompt_ids"], *row[f"{answer}_ids"]] for row in ROWS]
+        answers = [[*[-100] * len(row["prompt_ids"]), *row[f"{answer}_ids"]] for row in ROWS]
+        batch[f"{answer}_input_ids"] = _filled(sequences, 0)
+        batch[f"{answer}_attention_mask"] = _filled([[1] * len(sequence) for sequence in sequences], 0)
+        batch[f"{answer}_labels"] = _filled(answers, -100)
+    loss, figures = trainer.get_batch_loss_metrics(model, batch)
+    return float(loss), figures
+
+
+def _filled(rows: list[list[int]], value: int) -> torch.Tensor:
+    longest = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
+
+
+@pytest.mark.filterwarnings("ignore:You are importing from 'trl.experimental'")
+@pytest.mark.parametrize("is_packed", [True, False])
+@torch.no_grad()
+def test_loss_and_figures_are_trls(model: LlamaForCausalLM, is_packed: bool) -> None:
+    (loss, figures), (their_loss, their_figures) = ours(model, is_packed=is_packed), theirs(model)
+
+    assert loss == pytest.approx(their_loss, rel=1e-5)
+    assert figures == pytest.approx({name: their_figures[name] for name in figures}, rel=1e-4, abs=1e-6)
+    assert their_figures.keys() - figures.keys() == {"logits/chosen", "logits/rejected"}
