@@ -14,7 +14,7 @@ from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 from paft_api.run_spec import RunSpec
 from paft_api.stages import StageName
 from paft_trainer.data.chat import IGNORED
-from paft_trainer.data.encoding import usable_rows
+from paft_trainer.data.encoded_rows import usable_rows
 from paft_trainer.storage import open_store
 from paft_trainer.storage.file_store import path_of
 from paft_trainer.training.base_model import load_tokenizer, lora_configuration

@@ -10,7 +10,8 @@ from transformers import PreTrainedTokenizerFast
 
 from paft_api.spec.data import DataFormat, DataSource
 from paft_api.spec.training import SftTrainingSpec
-from paft_trainer.data.encoding import require_full_batch, usable_rows
+from paft_trainer.data.encoded_rows import usable_rows
+from paft_trainer.data.encoding import require_full_batch
 from paft_trainer.data.schedule import total_steps
 from paft_trainer.errors import ConfigInvalid, DataInvalid
 from paft_trainer.storage.file_store import FileStore
@@ -72,7 +73,7 @@ def test_the_row_on_which_a_template_fails_is_named(tmp_path: Path) -> None:
     source = write(tmp_path / "chats.jsonl", "messages", [chat("a", "b"), chat("s", "b", first="system")])
     with pytest.raises(ConfigInvalid) as caught:
         usable_rows(FileStore(), [source], tokenizer, 64)
-    assert caught.value.message == (f"{source.uri}, row 2: the chat template fails: TemplateError: begin with the user")
+    assert caught.value.message == (f"{source.uri}:2: the chat template fails: TemplateError: begin with the user")
 
 
 def test_too_few_rows_for_one_step_are_refused() -> None:

@@ -330,7 +330,7 @@ WRONG_FIELDS: dict[str, tuple[dict[str, Any], tuple[str, str, str]]] = {
         (
             "ConfigInvalid",
             "spec.sft.data.train[0].uri",
-            "file://{root}/chats.jsonl, row 1: the chat template fails: TypeError: can only concatenate str "
+            "file://{root}/chats.jsonl:1: the chat template fails: TypeError: can only concatenate str "
             '(not "int") to str',
         ),
     ),

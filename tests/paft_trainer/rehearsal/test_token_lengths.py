@@ -7,7 +7,7 @@ from tests.run_specs import write_sums
 from tests.tiny_models import byte_tokenizer
 
 from paft_api.spec.data import DataFormat, DataSource
-from paft_trainer.data.encoding import usable_rows
+from paft_trainer.data.encoded_rows import usable_rows
 from paft_trainer.rehearsal.token_lengths import sample_lengths
 from paft_trainer.storage.file_store import FileStore, uri_of
 

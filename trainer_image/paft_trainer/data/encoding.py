@@ -9,25 +9,11 @@ from paft_api.spec.data import DataFormat, DataSource
 from paft_api.spec.training import TrainingSpec
 from paft_trainer.data.chat import IGNORED, Encoded, encode_pair
 from paft_trainer.data.loss_mask import BY_DEFAULT, LossMask, encode_masked_row
-from paft_trainer.data.rows import Row, read_source
+from paft_trainer.data.rows import PlacedRow, Row
 from paft_trainer.errors import ConfigInvalid, DataInvalid
-from paft_trainer.storage import ObjectStore
 
-
-def usable_rows(
-    store: ObjectStore,
-    sources: Sequence[DataSource],
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
-    mask: LossMask = BY_DEFAULT,
-) -> list[Encoded]:
-    """All rows that something can be learnt from, in order. Raises DataInvalid or ConfigInvalid."""
-    encoded = (
-        row
-        for source in sources
-        for row in encode_rows(tokenizer, source, read_source(store, source), max_length=max_length, mask=mask)
-    )
-    return [row for row in encoded if is_usable(row, max_length)]
+Encoder = Callable[[Row], Encoded]
+"""From a row to its tokens. Raises ConfigInvalid."""
 
 
 def encode_rows(
@@ -39,12 +25,20 @@ def encode_rows(
     mask: LossMask = BY_DEFAULT,
 ) -> Iterator[Encoded]:
     """Rows from the beginning of a source as tokens. Raises ConfigInvalid with the row's number."""
-    encode = _encoder(tokenizer, source.format, max_length, mask)
+    encode = encoder(tokenizer, source.format, max_length, mask)
     for number, row in enumerate(rows, start=1):
         try:
             yield encode(row)
         except ConfigInvalid as error:
             raise ConfigInvalid(f"{source.uri}, row {number}: {error.message}", remedy=error.remedy) from error
+
+
+def encode_placed(encode: Encoder, placed: PlacedRow) -> Encoded:
+    """One row as tokens. Raises ConfigInvalid with its place."""
+    try:
+        return encode(placed.row)
+    except ConfigInvalid as error:
+        raise ConfigInvalid(f"{placed.place}: {error.message}", remedy=error.remedy) from error
 
 
 def is_usable(encoded: Encoded, max_length: int) -> bool:
@@ -65,9 +59,10 @@ def require_full_batch(training: TrainingSpec, sources: Sequence[DataSource], *,
         )
 
 
-def _encoder(
-    tokenizer: PreTrainedTokenizerBase, format_: DataFormat, max_length: int, mask: LossMask
-) -> Callable[[Row], Encoded]:
+def encoder(
+    tokenizer: PreTrainedTokenizerBase, format_: DataFormat, max_length: int, mask: LossMask = BY_DEFAULT
+) -> Encoder:
+    """What makes tokens of the rows of one format."""
     if format_ is DataFormat.PREFERENCE:
         return partial(encode_pair, tokenizer)
     return partial(encode_masked_row, tokenizer, max_length=max_length, mask=mask)

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
-
 from paft_api.digests import preference_digest, sft_digest
 from paft_api.run_spec import RunSpec
 from paft_api.spec.arm import ArmSpec
@@ -12,9 +10,11 @@ from paft_api.spec.data import DataSource
 from paft_api.spec.lora import LoraSpec
 from paft_api.spec.training import TrainingSpec
 from paft_api.stages import StageName
-from paft_trainer.data.encoding import encode_rows, is_usable
-from paft_trainer.data.loss_mask import LossMask, loss_mask_of
-from paft_trainer.data.rows import Row, read_source
+from paft_trainer.data.bad_rows import BadRows
+from paft_trainer.data.encoding import Encoder, encode_placed, encoder, is_usable
+from paft_trainer.data.loss_mask import loss_mask_of
+from paft_trainer.data.mixing import Mixture
+from paft_trainer.data.rows import PlacedRow, read_placed
 from paft_trainer.data.schedule import total_steps
 from paft_trainer.errors import ConfigInvalid, DataInvalid
 from paft_trainer.prepare.base_model_checks import BaseForChecks
@@ -33,7 +33,7 @@ def check_arm(
     stage: StageName,
     arm: ArmSpec,
     base: BaseForChecks | None,
-) -> int | None:
+) -> Mixture | None:
     """Check one arm as far as it goes; returns its training rows, None where they could not be read."""
     field = f"spec.{stage}"
     for name, check in TRAINING_CHECKS.items():
@@ -45,9 +45,9 @@ def check_arm(
     _check_sources(store, findings, f"{field}.data.eval", arm.data.eval, arm, base)
     if train is not None:
         with findings.of(f"{field}.training.globalBatchSize"):
-            _check_batch(arm, train)
+            _check_batch(arm, train.epoch_rows)
         with findings.of(f"{field}.training.evalSteps"):
-            _check_early_stopping(arm.training, train)
+            _check_early_stopping(arm.training, train.epoch_rows)
     return train
 
 
@@ -85,24 +85,27 @@ def _check_sources(
     sources: Sequence[DataSource],
     arm: ArmSpec,
     base: BaseForChecks | None,
-) -> int | None:
+) -> Mixture | None:
     """Rows of all sources; None where one could not be read."""
     counts: list[int | None] = []
+    bad_rows = BadRows(arm.data.max_bad_rows)
     for index, source in enumerate(sources):
         count: int | None = None
         with findings.of(f"{field}[{index}].uri"):
-            first, count = _read(store, source)
+            first, count = _read(store, source, bad_rows)
             if base is not None:
-                _check_rendering(base.tokenizer, source, first, arm.training.max_length, loss_mask_of(arm))
+                encode = encoder(base.tokenizer, source.format, arm.training.max_length, loss_mask_of(arm))
+                _check_rendering(encode, source, first, arm.training.max_length, bad_rows)
         counts.append(count)
-    return None if None in counts else sum(count for count in counts if count is not None)
+    read = [count for count in counts if count is not None]
+    return Mixture.of(read, [source.weight for source in sources]) if len(read) == len(sources) else None
 
 
-def _read(store: ObjectStore, source: DataSource) -> tuple[list[Row], int]:
+def _read(store: ObjectStore, source: DataSource, bad_rows: BadRows) -> tuple[list[PlacedRow], int]:
     """The first rows, and the number of all; every row is parsed and checked on the way."""
-    first: list[Row] = []
+    first: list[PlacedRow] = []
     count = 0
-    for row in read_source(store, source):
+    for row in read_placed(store, source, bad_rows):
         count += 1
         if len(first) < RENDERED_ROWS:
             first.append(row)
@@ -110,10 +113,12 @@ def _read(store: ObjectStore, source: DataSource) -> tuple[list[Row], int]:
 
 
 def _check_rendering(
-    tokenizer: PreTrainedTokenizerBase, source: DataSource, rows: Sequence[Row], max_length: int, mask: LossMask
+    encode: Encoder, source: DataSource, rows: Sequence[PlacedRow], max_length: int, bad_rows: BadRows
 ) -> None:
-    encoded = encode_rows(tokenizer, source, rows, max_length=max_length, mask=mask)
-    usable = [is_usable(row, max_length) for row in encoded]
+    usable: list[bool] = []
+    for row in rows:
+        with bad_rows.left_out():
+            usable.append(is_usable(encode_placed(encode, row), max_length))
     if not any(usable):
         raise DataInvalid(
             f"{source.uri}: none of the first {len(rows)} rows has a token to learn within maxLength {max_length}",

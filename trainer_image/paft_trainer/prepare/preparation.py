@@ -16,6 +16,7 @@ from paft_trainer.base.cache_checks import HOST_PATH_FIELD, require_usable_cache
 from paft_trainer.base.index import index_base
 from paft_trainer.base.kept_index import BaseIndex
 from paft_trainer.checkpoint_files import find_checkpoint_files
+from paft_trainer.data.mixing import Mixture
 from paft_trainer.data.rows import digest_sources
 from paft_trainer.data.schedule import total_steps
 from paft_trainer.keeping.prepare_attempts import marked_prepare_attempt
@@ -81,7 +82,7 @@ def _check(
     return result
 
 
-def check_arms(store: ObjectStore, findings: Findings, run_spec: RunSpec) -> dict[StageName, int | None]:
+def check_arms(store: ObjectStore, findings: Findings, run_spec: RunSpec) -> dict[StageName, Mixture | None]:
     """Check the base and both arms; the training rows of each, None where they could not be read."""
     assert run_spec.prepare is not None
     base = _open_base(store, findings, run_spec)
@@ -102,7 +103,7 @@ def _digests(
     store: ObjectStore,
     findings: Findings,
     run_spec: RunSpec,
-    rows: Mapping[StageName, int | None],
+    rows: Mapping[StageName, Mixture | None],
     progress: IndexingProgress,
 ) -> PrepareResult | None:
     """The base's index, which is made where there is none, and what follows from it; None where something could not be
@@ -124,7 +125,7 @@ def prepared(
     store: ObjectStore,
     findings: Findings,
     run_spec: RunSpec,
-    rows: Mapping[StageName, int | None],
+    rows: Mapping[StageName, Mixture | None],
     index: BaseIndex,
 ) -> PrepareResult | None:
     """What is known of the work once everything could be read; None where something could not."""
@@ -147,7 +148,7 @@ def _prepare_arm(
     stage: StageName,
     run_spec: RunSpec,
     arm: ArmSpec,
-    rows: int,
+    rows: Mixture,
     index: BaseIndex,
 ) -> ArmPreparation | None:
     artifacts_uri = run_spec.storage.artifacts_uri
@@ -167,8 +168,8 @@ def _prepare_arm(
         return ArmPreparation(
             data_digest=data,
             stage_digest=digest,
-            rows=rows,
-            total_steps=total_steps(arm.training, rows),
+            rows=rows.rows,
+            total_steps=total_steps(arm.training, rows.epoch_rows),
             finished=finished,
         )
     return None

@@ -9,7 +9,8 @@ from transformers import PreTrainedTokenizerBase
 from paft_api.spec.data import DataSource
 from paft_trainer.data.chat import Encoded
 from paft_trainer.data.encoding import encode_rows, is_usable
-from paft_trainer.data.rows import Row, read_source, source_files
+from paft_trainer.data.files import source_files
+from paft_trainer.data.rows import Row, read_source
 from paft_trainer.storage import ObjectStore
 
 
@@ -49,7 +50,7 @@ def sample_lengths(
         for source, row in kept
         for encoded in encode_rows(tokenizer, source, [row], max_length=max_length)
     ]
-    stored = sum(info.size for source in sources for info in source_files(store.of_source(source), source))
+    stored = sum(found.file.info.size for source in sources for found in source_files(store, source))
     return SampledLengths(lengths=lengths, rows=rows, stored_bytes=stored)
 
 

@@ -29,7 +29,7 @@ def train_arm(session: ArmSession, base_folder: Path, *, partitioned: bool) -> A
     _resume(session)
     trainer = _build(session, base_folder, partitioned=partitioned)
     require_evaluation_rows(session, len(trainer.eval_dataset or ()))
-    session.reporter.update(warnings=trainer.penalty.warnings)
+    session.reporter.update(warnings=(*session.data_warnings, *trainer.penalty.warnings))
     weights = _train(session, trainer)
     session.heartbeat.end()
     if session.stopped or weights is None:
@@ -117,7 +117,8 @@ def _write_trainer_state(session: ArmSession, trainer: Any, step: int) -> str:
 
 def _warnings(session: ArmSession, trainer: ArmTrainerMixin) -> tuple[str, ...]:
     penalty, ended = trainer.penalty, session.sparsity
-    return penalty.warnings if ended is None else (*penalty.warnings, *penalty.missed(ended))
+    missed = () if ended is None else penalty.missed(ended)
+    return (*session.data_warnings, *penalty.warnings, *missed)
 
 
 def _metrics(session: ArmSession, warnings: tuple[str, ...], step: int) -> AdapterMetrics:

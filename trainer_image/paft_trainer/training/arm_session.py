@@ -84,8 +84,8 @@ class ArmSession:
     """One attempt at one arm, on one rank.
 
     `total_steps`: optimizer steps of the whole training. `resumed`: the checkpoint it goes on from. `sparsity`: the
-    newest measurement, on rank 0. `stopped`: training ended because it was asked to, after a checkpoint. `save_stall`:
-    what checkpoints cost training.
+    newest measurement, on rank 0. `data_warnings`: rows that were left out. `stopped`: training ended because it was
+    asked to, after a checkpoint. `save_stall`: what checkpoints cost training.
     """
 
     run_spec: RunSpec
@@ -100,6 +100,7 @@ class ArmSession:
     history: TrainingHistory = field(default_factory=TrainingHistory)
     throughput: Throughput = field(default_factory=Throughput)
     sparsity: Sparsity | None = None
+    data_warnings: tuple[str, ...] = ()
     stopped: bool = False
     save_stall: SaveStall = field(default_factory=SaveStall)
 

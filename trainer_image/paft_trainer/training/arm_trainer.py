@@ -47,7 +47,7 @@ class ArmTrainerMixin:
         self.steps = steps
         self._step_tokens = 0
         self._evaluated_step: int | None = None
-        super().__init__(*args, train_dataset=steps.rows, **kwargs)
+        super().__init__(*args, train_dataset=steps.first_row(), **kwargs)
         self.saver = CheckpointSaver(session, self.args.device)
         self.add_callback(_StepEnd(self))
         self.add_callback(EvaluationCallback(session))
@@ -58,7 +58,7 @@ class ArmTrainerMixin:
         """Whole optimizer steps, in an order that is the same for any number of processes."""
         training = self.session.arm.training
         self._sampler = EpochSampler(
-            rows=len(self.steps.rows), global_batch_size=training.global_batch_size, seed=training.seed
+            rows=self.steps.mixture, global_batch_size=training.global_batch_size, seed=training.seed
         )
         self.steps.share(self.args.process_index, self.args.world_size)
         return step_loader(self.steps, self._sampler, global_batch_size=training.global_batch_size)

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from datasets import Dataset
 
 from paft_api.layout import reference_folder
 from paft_api.report import Activity
 from paft_trainer.data.chat import IGNORED
+from paft_trainer.data.encoded_rows import ReadAheadRows, RowsWithColumns, SelectedRows
 from paft_trainer.training.batching.examples import REFERENCE_COLUMNS
 from paft_trainer.training.batching.layouts import sequence_sums
 from paft_trainer.training.deepspeed_configuration import precision_of
@@ -45,16 +45,16 @@ class DpoArmTrainer(PairTrainer):
     def _visited_rows(self) -> Sequence[int]:
         training = self._spec.training
         return visited_rows(
-            rows=len(self.steps.rows),
+            rows=self.steps.mixture,
             global_batch_size=training.global_batch_size,
             seed=training.seed,
             steps=self.session.total_steps,
         )
 
-    def _with_reference(self, rows: Dataset, wanted: Sequence[int]) -> Dataset:
+    def _with_reference(self, rows: ReadAheadRows, wanted: Sequence[int]) -> RowsWithColumns:
         """`rows` with columns for the reference, which hold NaN for rows that are not `wanted`."""
         session = self.session
-        pairs = rows.select(wanted)
+        pairs = SelectedRows(rows, wanted)
         training, storage = session.arm.training, session.run_spec.storage
         assert session.run_spec.base_digest is not None
         digest = reference_digest(
@@ -81,9 +81,7 @@ class DpoArmTrainer(PairTrainer):
             raise StoppedBeforeTraining
         columns = torch.full((2, len(rows)), torch.nan)
         columns[:, list(wanted)] = values
-        for name, column in zip(REFERENCE_COLUMNS, columns, strict=True):
-            rows = rows.add_column(name, column.numpy())
-        return rows
+        return RowsWithColumns(rows, dict(zip(REFERENCE_COLUMNS, columns.numpy(), strict=True)))
 
     def reference_log_probabilities(self, inputs: dict[str, Any]) -> torch.Tensor:
         """Of chosen and rejected answers under the base, shape (2, pairs). Collective under ZeRO-3."""

@@ -12,6 +12,7 @@ from datasets import Dataset
 from trl import DPOTrainer
 
 from paft_api.spec.preference import PreferenceSpec
+from paft_trainer.data.encoded_rows import EncodedRows
 from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.arm_trainer import ArmTrainerMixin
 from paft_trainer.training.batching.batching import Batching
@@ -43,7 +44,7 @@ class PairTrainer(ArmTrainerMixin, DPOTrainer):
         self._batching = batching
         super().__init__(*args, session=session, **kwargs)
         self._figures = PairFigures()
-        self._learnt_tokens_of_evaluation = _mean_learnt_tokens(form, self.eval_dataset)
+        self._learnt_tokens_of_evaluation = _mean_learnt_tokens(self.eval_dataset)
 
     def _prepare_dataset(self, dataset: Dataset, *args: Any) -> Dataset:
         """The pairs as they are: they come as tokens, by the rules that prepare checks."""
@@ -89,7 +90,7 @@ class PairTrainer(ArmTrainerMixin, DPOTrainer):
         super().log(logs, start_time)
 
 
-def _mean_learnt_tokens(form: PairForm, rows: Dataset | None) -> float:
+def _mean_learnt_tokens(rows: EncodedRows | None) -> float:
     if rows is None:
         return 1.0
-    return max(sum(form.learnt_tokens(row) for row in rows), 1) / len(rows)
+    return max(int(rows.sizes[:, 1].sum()), 1) / len(rows)

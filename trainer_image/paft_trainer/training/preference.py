@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-from datasets import Dataset
 from trl import DPOConfig
 
 from paft_api.spec.preference import PreferenceSpec
-from paft_trainer.data.encoding import require_full_batch, usable_rows
-from paft_trainer.data.schedule import total_steps
 from paft_trainer.training.adapter_targets import adapter_configuration
 from paft_trainer.training.arguments import shared_arguments
+from paft_trainer.training.arm_rows import open_arm_rows
 from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.base_model import load_base_model, load_tokenizer
 from paft_trainer.training.batching.choice import choose_batching
@@ -34,13 +32,10 @@ def build_preference_trainer(session: ArmSession, base_folder: Path, *, partitio
     assert run is not None
     spec = run.spec
     tokenizer = load_tokenizer(base_folder, session.run_spec.base.chat_template)
-    train_rows = usable_rows(session.store, spec.data.train, tokenizer, spec.training.max_length)
-    eval_rows = usable_rows(session.store, spec.data.eval, tokenizer, spec.training.max_length)
-    require_full_batch(spec.training, spec.data.train, usable=len(train_rows))
-    session.total_steps = total_steps(spec.training, len(train_rows))
-    arguments = _arguments(session, spec, partitioned=partitioned)
     trainer, form_of_pairs = METHODS[spec.method]
     form = form_of_pairs(spec.training.max_length)
+    rows = open_arm_rows(session, tokenizer, form)
+    arguments = _arguments(session, spec, partitioned=partitioned)
     model = load_base_model(session, base_folder)
     batching = choose_batching(spec.training, model, tokenizer, sequences_per_row=2)
     arm_trainer = trainer(
@@ -48,11 +43,11 @@ def build_preference_trainer(session: ArmSession, base_folder: Path, *, partitio
         spec=spec,
         form=form,
         batching=batching,
-        steps=OptimizerSteps(train_rows, form, batching),
+        steps=OptimizerSteps(rows.train, form, batching, sizes=rows.train.sizes, mixture=rows.train.mixture),
         args=arguments,
         model=model,
         data_collator=PaddedCollator(form, pad_token_id=batching.pad_token_id),
-        eval_dataset=Dataset.from_list(eval_rows) if eval_rows else None,
+        eval_dataset=rows.evaluation,
         processing_class=tokenizer,
         peft_config=adapter_configuration(model, spec.lora),
     )

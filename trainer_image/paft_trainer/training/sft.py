@@ -3,16 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from paft_api.spec.sft import L1Spec, SftSpec
 from paft_api.spec.training import TrainingSpec
-from paft_trainer.data.encoding import require_full_batch, usable_rows
-from paft_trainer.data.loss_mask import loss_mask_of
-from paft_trainer.data.schedule import total_steps
 from paft_trainer.training.adapter_targets import adapter_configuration
 from paft_trainer.training.arguments import shared_arguments
+from paft_trainer.training.arm_rows import open_arm_rows
 from paft_trainer.training.arm_session import ArmSession
 from paft_trainer.training.arm_trainer import ArmTrainerMixin
 from paft_trainer.training.base_model import load_base_model, load_tokenizer
@@ -37,12 +34,8 @@ def build_sft_trainer(session: ArmSession, base_folder: Path, *, partitioned: bo
     assert run is not None
     training = run.spec.training
     tokenizer = load_tokenizer(base_folder, session.run_spec.base.chat_template)
-    mask = loss_mask_of(run.spec)
-    train_rows = usable_rows(session.store, run.spec.data.train, tokenizer, training.max_length, mask)
-    eval_rows = usable_rows(session.store, run.spec.data.eval, tokenizer, training.max_length, mask)
-    require_full_batch(training, run.spec.data.train, usable=len(train_rows))
-    session.total_steps = total_steps(training, len(train_rows))
     form = ChatForm()
+    rows = open_arm_rows(session, tokenizer, form)
     arguments = SFTConfig(
         **shared_arguments(session, partitioned=partitioned),
         max_length=None,
@@ -52,11 +45,11 @@ def build_sft_trainer(session: ArmSession, base_folder: Path, *, partitioned: bo
     batching = choose_batching(training, model, tokenizer, sequences_per_row=1)
     trainer = SftArmTrainer(
         session=session,
-        steps=OptimizerSteps(train_rows, form, batching),
+        steps=OptimizerSteps(rows.train, form, batching, sizes=rows.train.sizes, mixture=rows.train.mixture),
         model=model,
         args=arguments,
         data_collator=PaddedCollator(form, pad_token_id=batching.pad_token_id),
-        eval_dataset=Dataset.from_list(eval_rows) if eval_rows else None,
+        eval_dataset=rows.evaluation,
         processing_class=tokenizer,
         peft_config=adapter_configuration(model, run.spec.lora),
     )

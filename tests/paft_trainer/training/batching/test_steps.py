@@ -6,6 +6,7 @@ import pytest
 from accelerate import skip_first_batches
 
 from paft_trainer.data.chat import IGNORED
+from paft_trainer.data.encoded_rows import RowsWithColumns
 from paft_trainer.training.batching.batching import Batching
 from paft_trainer.training.batching.examples import ChatForm, PairForm
 from paft_trainer.training.batching.steps import OptimizerStep, OptimizerSteps, step_loader
@@ -82,7 +83,7 @@ def test_both_answers_of_a_pair_follow_the_prompt_and_are_cut_with_it() -> None:
     assert inputs["labels"][0, :6].tolist() == [IGNORED] * 4 + [1, 1]
     assert "ref_chosen_logps" not in inputs
 
-    for name in ("ref_chosen_logps", "ref_rejected_logps"):
-        steps.rows = steps.rows.add_column(name, [float(row) for row in range(8)])
+    reference = [float(row) for row in range(8)]
+    steps.rows = RowsWithColumns(steps.rows, {"ref_chosen_logps": reference, "ref_rejected_logps": reference})
     (inputs,) = steps[(1, 4)].passes
     assert inputs["ref_chosen_logps"].tolist() == inputs["ref_rejected_logps"].tolist() == [1.0, 4.0]

@@ -24,6 +24,9 @@ class ExampleForm(Protocol):
     def extras(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """What the loss needs besides tokens."""
 
+    def size(self, row: Encoded) -> tuple[int, int]:
+        """`tokens` and `learnt_tokens` of a row."""
+
     def tokens(self, row: Encoded) -> int:
         """Tokens of a row in all its sequences."""
 
@@ -41,6 +44,10 @@ class ChatForm:
     def extras(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Nothing."""
         return {}
+
+    def size(self, row: Encoded) -> tuple[int, int]:
+        """See ExampleForm."""
+        return self.tokens(row), self.learnt_tokens(row)
 
     def tokens(self, row: Encoded) -> int:
         """Tokens of the row."""
@@ -67,6 +74,10 @@ class PairForm:
         if REFERENCE_COLUMNS[0] not in rows[0]:
             return {}
         return {name: torch.tensor([row[name] for row in rows], dtype=torch.float32) for name in REFERENCE_COLUMNS}
+
+    def size(self, row: Encoded) -> tuple[int, int]:
+        """See ExampleForm."""
+        return self.tokens(row), self.learnt_tokens(row)
 
     def tokens(self, row: Encoded) -> int:
         """Tokens of both sequences."""
