@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from paft_api.stages import StageName
+from paft_cli import data_commands, storage_commands
 from paft_cli import merge_flags as flags
-from paft_cli import storage_commands
 from paft_cli.errors import CommandError
 from paft_cli.estimates.gpus import DEFAULT_GPU
 from paft_cli.options import (
@@ -448,3 +448,4 @@ def verify(
 
 
 app.add_typer(storage_commands.app)
+app.add_typer(data_commands.app)
