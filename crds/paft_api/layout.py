@@ -16,6 +16,9 @@
         checkpoints/step-00000200/                                    a part of each rank, trainer_state.json
           checkpoint_manifest.json                                    last: complete
         adapter/ … paft_manifest.json                                 the attempt's own copy
+      tracking/<job name>-<job uid>/                                  what trackers wrote down; nothing of it is read
+        tensorboard/<stage>/events.out.tfevents.*                     one file for each attempt; a run for each stage
+        wandb/<stage>/, mlflow/<stage>-<attempt>/                     runs that are offline
 
 An output folder holds `paft_claim.json` first and `merge_manifest.json` last in the same way. A merge with candidates
 writes each into a folder of the same form below its own:
@@ -96,6 +99,11 @@ def attempt_folder(artifacts_uri: str, stage: StageName, stage_digest: str, job_
 def attempt_name(job_uid: str, attempt: int) -> str:
     """What an attempt's folder is called."""
     return f"{job_uid}-{attempt}"
+
+
+def tracking_folder(artifacts_uri: str, job_name: str, job_uid: str) -> str:
+    """Folder of what trackers of one job's stages wrote down."""
+    return f"{artifacts_uri}tracking/{job_name}-{job_uid}/"
 
 
 def attempt_marker_uri(attempt: str) -> str:

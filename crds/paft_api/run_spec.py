@@ -12,6 +12,7 @@ from paft_api.spec.merge import MergeSpec
 from paft_api.spec.preference import PreferenceSpec
 from paft_api.spec.sft import SftSpec
 from paft_api.spec.storage import StorageSpec
+from paft_api.spec.tracking import TrackingSpec
 from paft_api.stages import StageName
 
 LocalPath = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^/")]
@@ -179,6 +180,10 @@ class RunSpec(Model):
     """Folder for verified copies of bases, shared by stages and attempts on this machine."""
     base_cache: NodeCache | None = None
     """Set where spec.base.cache is, and by `paft run`."""
+    tracking: TrackingSpec | None = None
+    """Trackers beside event files. Set where spec.tracking names one."""
+    tracker_credentials: Annotated[tuple[SecretFolder, ...], Field(max_length=2)] = ()
+    """In a cluster, one for each Secret of a tracker. Without one, a tracker's variables of the environment count."""
     credentials: Annotated[tuple[SecretFolder, ...], Field(max_length=256)] = ()
     """In a cluster, one for each Secret that this stage uses. A Secret without one is a profile of that name."""
     stop_grace_seconds: Annotated[int, Field(ge=1, le=86400)] = 300

@@ -30,6 +30,17 @@ CREDENTIALS_DIRECTORY = "/var/run/secrets/paft.dev/credentials"
 SECRET_KEYS = {"AWS_ACCESS_KEY_ID": True, "AWS_SECRET_ACCESS_KEY": True, "AWS_SESSION_TOKEN": False}
 """Keys of a storage Secret, which are the files' names, and whether they have to be there."""
 
+TRACKER_CREDENTIALS_DIRECTORY = "/var/run/secrets/paft.dev/tracker-credentials"
+"""Holds a folder of files for each Secret of a tracker."""
+
+TRACKER_SECRET_KEYS = (
+    "WANDB_API_KEY",
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+)
+"""Keys of a tracker's Secret, which are the files' names and the variables that trackers know them by."""
+
 TERMINATION_LOG = "/dev/termination-log"
 """Where the launcher tells why it ended."""
 

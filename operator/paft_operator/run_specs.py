@@ -14,7 +14,7 @@ from paft_api.run_spec import (
     StageIdentity,
     World,
 )
-from paft_api.spec import PaftJob
+from paft_api.spec import PaftJob, TrackingSpec
 from paft_api.stages import StageName
 from paft_operator.planner.actions import StartAttempt
 
@@ -24,7 +24,7 @@ class Placement:
     """Where an attempt runs. `world` is set for arms. Paths are absolute, on the machine or in the pod.
 
     `report_config_map`: set in a cluster. `base_cache`: None where the attempt uses none. `credentials_directory`: in a
-    cluster, where each Secret has a folder; else credentials are those of this machine.
+    cluster, where each Secret has a folder; else credentials are those of this machine. So for those of trackers.
     """
 
     world: World | None
@@ -36,6 +36,7 @@ class Placement:
     report_config_map: ReportConfigMap | None = None
     base_cache: NodeCache | None = None
     credentials_directory: str | None = None
+    tracker_credentials_directory: str | None = None
 
 
 def run_spec(job: PaftJob, action: StartAttempt, placement: Placement) -> RunSpec:
@@ -75,17 +76,23 @@ def run_spec(job: PaftJob, action: StartAttempt, placement: Placement) -> RunSpe
             "cache_directory": placement.cache_directory,
             "base_cache": placement.base_cache,
             "stop_grace_seconds": placement.stop_grace_seconds,
+            "tracking": spec.tracking if spec.tracking != TrackingSpec() else None,
             action.stage.value: block,
         }
     )
-    return _with_credentials(told, placement.credentials_directory)
+    trackers = () if told.tracking is None else told.tracking.secret_names
+    return told.model_copy(
+        update={
+            "credentials": _folders(told.secret_names, placement.credentials_directory),
+            "tracker_credentials": _folders(trackers, placement.tracker_credentials_directory),
+        }
+    )
 
 
-def _with_credentials(told: RunSpec, directory: str | None) -> RunSpec:
+def _folders(names: tuple[str, ...], directory: str | None) -> tuple[SecretFolder, ...]:
     if directory is None:
-        return told
-    folders = tuple(SecretFolder(secret_name=name, directory=f"{directory}/{name}") for name in told.secret_names)
-    return told.model_copy(update={"credentials": folders})
+        return ()
+    return tuple(SecretFolder(secret_name=name, directory=f"{directory}/{name}") for name in names)
 
 
 def _world(placement: Placement) -> World:

@@ -192,6 +192,15 @@ spec:
     - {name: arc, method: slerp, wholeWeights: true}
     output: {uri: s3://models/fused/, form: Full, maxShardSize: 2GB}
     resources: {cpu: "2", memory: 4Gi, extra: {ephemeral-storage: 20Gi}}
+  tracking:
+    wandb:
+      project: sums
+      entity: team-a
+      mode: offline
+      baseUrl: https://wandb.example.com
+      tags: [paft]
+      secretRef: {name: wandb}
+    mlflow: {trackingUri: "https://mlflow.example.com", experiment: sums, secretRef: {name: mlflow}}
   trainer:
     image: example.com/paft:1
     imagePullPolicy: Never

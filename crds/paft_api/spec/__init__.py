@@ -13,6 +13,7 @@ from paft_api.spec.run_policy import RunPolicy
 from paft_api.spec.scheduling import SchedulingSpec
 from paft_api.spec.sft import L1Spec, SftSpec
 from paft_api.spec.storage import SecretReference, SourceAccess, StorageSpec
+from paft_api.spec.tracking import MlflowSpec, TrackingSpec, WandbSpec
 from paft_api.spec.trainer import TrainerSpec
 from paft_api.spec.training import KeepSpec, TrainingSpec
 
@@ -40,6 +41,7 @@ __all__ = [
     "MergeOutput",
     "MergeSpec",
     "Metadata",
+    "MlflowSpec",
     "OrpoSpec",
     "PaftJob",
     "PaftJobSpec",
@@ -51,7 +53,9 @@ __all__ = [
     "SourceAccess",
     "StageResources",
     "StorageSpec",
+    "TrackingSpec",
     "TrainerSpec",
     "TrainingSpec",
+    "WandbSpec",
     "WeightAnchor",
 ]

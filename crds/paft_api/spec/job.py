@@ -12,6 +12,7 @@ from paft_api.spec.run_policy import RunPolicy
 from paft_api.spec.scheduling import SchedulingSpec
 from paft_api.spec.sft import SftSpec
 from paft_api.spec.storage import StorageSpec
+from paft_api.spec.tracking import TrackingSpec
 from paft_api.spec.trainer import TrainerSpec
 from paft_api.status import PaftJobStatus
 
@@ -54,6 +55,9 @@ class PaftJobSpec(Model):
 
     merge: MergeSpec
     """How both become one checkpoint."""
+
+    tracking: TrackingSpec = TrackingSpec()
+    """Experiment trackers."""
 
     trainer: TrainerSpec = TrainerSpec()
     """Pod settings."""

@@ -11,6 +11,7 @@ from paft_api.stage_pods import (
     RUN_SPEC_FILE,
     SCRATCH_DIRECTORY,
     TERMINATION_LOG,
+    TRACKER_CREDENTIALS_DIRECTORY,
 )
 from paft_api.stages import ARMS
 from paft_operator.manifests.metadata import attempt_metadata
@@ -59,6 +60,7 @@ def pod_placement(job: PaftJob, action: StartAttempt) -> Placement:
         cache_directory=CACHE_DIRECTORY,
         base_cache=_node_cache(job.spec.base.cache) if action.stage in ARMS else None,
         credentials_directory=CREDENTIALS_DIRECTORY,
+        tracker_credentials_directory=TRACKER_CREDENTIALS_DIRECTORY,
         stop_grace_seconds=job.spec.trainer.termination_grace_period_seconds - SECONDS_TO_REPORT,
     )
 

@@ -14,6 +14,8 @@ from paft_api.stage_pods import (
     SCRATCH_DIRECTORY,
     SECRET_KEYS,
     SHARED_MEMORY_DIRECTORY,
+    TRACKER_CREDENTIALS_DIRECTORY,
+    TRACKER_SECRET_KEYS,
 )
 from paft_operator.manifests.run_spec_config_map import pod_run_spec
 from paft_operator.manifests.settings import Manifest
@@ -33,6 +35,11 @@ def volumes(job: PaftJob, action: StartAttempt, *, run_spec_name: str) -> list[M
         {"name": "run-spec", "configMap": {"name": run_spec_name}},
         {"name": "api-access", "projected": {"sources": _api_access()}},
         *([{"name": "credentials", "projected": {"sources": _secrets(told.credentials)}}] if told.credentials else []),
+        *(
+            [{"name": "tracker-credentials", "projected": {"sources": _tracker_secrets(told.tracker_credentials)}}]
+            if told.tracker_credentials
+            else []
+        ),
         {"name": "scratch", "emptyDir": {}},
         {"name": "base-cache", "emptyDir": {}},
         *([{"name": "node-cache", **_node_cache(cache)}] if cache is not None else []),
@@ -46,6 +53,8 @@ def volume_mounts(job: PaftJob, action: StartAttempt) -> list[Manifest]:
     read_only = {"run-spec": RUN_SPEC_DIRECTORY, "api-access": API_ACCESS_DIRECTORY}
     if told.credentials:
         read_only["credentials"] = CREDENTIALS_DIRECTORY
+    if told.tracker_credentials:
+        read_only["tracker-credentials"] = TRACKER_CREDENTIALS_DIRECTORY
     writable = {"scratch": SCRATCH_DIRECTORY, "base-cache": CACHE_DIRECTORY}
     if told.base_cache is not None:
         writable["node-cache"] = NODE_CACHE_DIRECTORY
@@ -71,6 +80,20 @@ def _secrets(folders: Sequence[SecretFolder]) -> list[Manifest]:
         {"secret": {"name": folder.secret_name, "items": _items(folder, required=required), "optional": not required}}
         for folder in folders
         for required in (True, False)
+    ]
+
+
+def _tracker_secrets(folders: Sequence[SecretFolder]) -> list[Manifest]:
+    """The same. None of its keys has to be there: which ones a tracker needs is its server's matter."""
+    return [
+        {
+            "secret": {
+                "name": folder.secret_name,
+                "items": [{"key": key, "path": f"{folder.secret_name}/{key}"} for key in TRACKER_SECRET_KEYS],
+                "optional": True,
+            }
+        }
+        for folder in folders
     ]
 
 

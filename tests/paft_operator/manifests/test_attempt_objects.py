@@ -9,7 +9,7 @@ from tests.paft_operator.manifests.golden import SETTINGS, job_of, start_of
 
 from paft_api.run_spec import NodeCache, RunSpec
 from paft_api.spec import PaftJob
-from paft_api.stage_pods import SECRET_KEYS
+from paft_api.stage_pods import SECRET_KEYS, TRACKER_SECRET_KEYS
 from paft_api.stages import ARMS, StageName
 from paft_operator.manifests.attempt_objects import attempt_objects
 from paft_operator.manifests.names import MAXIMUM_ATTEMPT
@@ -131,6 +131,27 @@ def test_secrets_are_files_of_the_stages_that_need_them(stage: StageName, secret
     ]
     assert mount["readOnly"]
     assert not [entry for entry in container["env"] if entry["name"].startswith("AWS_")]
+
+
+@pytest.mark.parametrize("stage", StageName)
+def test_secrets_of_trackers_are_files_of_their_own(stage: StageName) -> None:
+    document = complete_document()
+    objects = attempt_objects(PaftJob.model_validate_json(json.dumps(document)), start_of(stage, 1), SETTINGS)
+
+    pod = _pod_template(_only(objects, "Job") if stage not in ARMS else _only(objects, "JobSet"))["spec"]
+    told = RunSpec.model_validate_json(objects[0]["data"]["run_spec.json"])
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "tracker-credentials"]
+    (container,) = pod["containers"]
+    (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "tracker-credentials"]
+    assert [source["secret"]["name"] for source in volume["projected"]["sources"]] == ["wandb", "mlflow"]
+    assert {item["path"] for source in volume["projected"]["sources"] for item in source["secret"]["items"]} == {
+        f"{name}/{key}" for name in ("wandb", "mlflow") for key in TRACKER_SECRET_KEYS
+    }
+    assert [folder.directory for folder in told.tracker_credentials] == [
+        f"{mount['mountPath']}/{name}" for name in ("wandb", "mlflow")
+    ]
+    assert mount["readOnly"]
+    assert told.tracking is not None
 
 
 @pytest.mark.parametrize("stage", StageName)

@@ -1,8 +1,10 @@
 """What prepare finds wrong: each thing by field and in words, and all of it in one run."""
 
+import importlib.util
 import json
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from tests.tiny_models import build_checkpoint
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from paft_api.causes import Cause
+from paft_api.run_spec import RunSpec
 from paft_api.spec.storage import StorageSpec
 from paft_trainer.errors import StageError
 from paft_trainer.prepare import PreparationFailed
@@ -443,3 +446,79 @@ def test_early_stopping_that_could_never_act(root: Path) -> None:
             "training",
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("sft", "preference", "merge", "message"),
+    [
+        (
+            {"modulesToSave": ["norm", "lm_head"]},
+            {"modulesToSave": ["model.norm"]},
+            {},
+            "modulesToSave: both arms train model.norm whole, and the merge ties takes it from one alone",
+        ),
+        (
+            {"modulesToSave": ["layers.1.mlp.up_proj"]},
+            {},
+            {},
+            "modulesToSave of sft trains model.layers.1.mlp.up_proj whole, which preference adapts: its delta would "
+            "belong to another weight",
+        ),
+        (
+            {"targetModules": ["q_proj"]},
+            {"modulesToSave": ["layers.0.self_attn.q_proj"]},
+            {"method": "sft_only"},
+            "modulesToSave of preference trains model.layers.0.self_attn.q_proj whole, which sft adapts: its delta "
+            "would belong to another weight",
+        ),
+        (
+            {"modulesToSave": ["norm"]},
+            {"modulesToSave": ["norm"]},
+            {"method": "sft_only", "candidates": [{"name": "mixed", "method": "linear"}]},
+            "modulesToSave: both arms train model.norm whole, and the merge linear takes it from one alone",
+        ),
+    ],
+)
+def test_whole_modules_that_the_merge_could_not_take_are_told(
+    sft: dict[str, Any], preference: dict[str, Any], merge: dict[str, Any], message: str, root: Path
+) -> None:
+    options = {f"merge__{name}": value for name, value in merge.items()}
+    run_spec = prepare_run_spec(root, local(root), sft__lora=sft, preference__lora=preference, **options)
+    assert findings_of(run_spec) == [("ConfigInvalid", "spec.preference.lora.modulesToSave", message)]
+
+
+@pytest.mark.parametrize(
+    ("sft", "preference", "merge"),
+    [
+        ({"modulesToSave": ["norm"]}, {"modulesToSave": ["lm_head"]}, {}),
+        ({"modulesToSave": ["norm"]}, {"modulesToSave": ["norm"]}, {"method": "preference_only"}),
+    ],
+)
+def test_whole_modules_that_the_merge_can_take(
+    sft: dict[str, Any], preference: dict[str, Any], merge: dict[str, Any], root: Path
+) -> None:
+    options = {f"merge__{name}": value for name, value in merge.items()}
+    run_prepare(prepare_run_spec(root, local(root), sft__lora=sft, preference__lora=preference, **options))
+
+
+def test_a_tracker_that_is_told_over_the_network_needs_a_key(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    document = json.loads(prepare_run_spec(root, local(root)).to_json())
+    tracking = {"wandb": {"project": "sums"}}
+
+    found = findings_of(RunSpec.model_validate_json(json.dumps(document | {"tracking": tracking})))
+
+    missing = [] if find_spec("wandb") else [("ConfigInvalid", "spec.tracking.wandb")]
+    assert [one[:2] for one in found] == [*missing, ("ConfigInvalid", "spec.tracking.wandb.mode")]
+    assert found[-1][2] == "wandb.mode online needs an API key, and there is no secretRef and no WANDB_API_KEY"
+
+
+def test_a_tracker_whose_library_is_missing_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    document = json.loads(prepare_run_spec(root, local(root)).to_json())
+    tracking = {"mlflow": {}}
+
+    found = findings_of(RunSpec.model_validate_json(json.dumps(document | {"tracking": tracking})))
+
+    message = "tracking.mlflow needs the Python package mlflow, which is not installed"
+    assert found == [("ConfigInvalid", "spec.tracking.mlflow", message)]

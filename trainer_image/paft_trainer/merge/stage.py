@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from paft_trainer.merge.warm_up import begin_warm_up
 from paft_trainer.peak_memory import peak_memory_bytes
 from paft_trainer.stage_store import open_impatient_store, open_stage_store
 from paft_trainer.storage import ObjectMissing, UploadMissing
+from paft_trainer.tracking.trackers import Trackers, open_trackers
 
 if TYPE_CHECKING:
     from paft_trainer.reporting import Reporter
@@ -34,8 +36,32 @@ MOST_WARNINGS = 20
 
 def run(run_spec: RunSpec, reporter: "Reporter") -> MergeResult:
     """Merge and publish. Started again after an interruption it writes the same bytes. Raises StageError."""
-    with numba_told(reporter):
-        return _run(run_spec, reporter)
+    with numba_told(reporter), _trackers(run_spec) as trackers:
+        result = _run(run_spec, reporter)
+        if trackers is not None:
+            trackers.log(_tracked(result), step=0)
+    return result
+
+
+def _trackers(run_spec: RunSpec) -> AbstractContextManager[Trackers | None]:
+    """None for a merge that is part of no job."""
+    assert run_spec.merge is not None
+    if run_spec.stage_digest is None:
+        return nullcontext()
+    return open_trackers(run_spec, first_step=0, configuration=run_spec.merge.spec.to_document())
+
+
+def _tracked(result: MergeResult) -> dict[str, float]:
+    """What trackers are told, by name."""
+    numbers = {
+        "merged_tensors": result.merged_tensors,
+        "copied_tensors": result.copied_tensors,
+        "bytes": result.bytes,
+        "seconds": result.seconds,
+        "peak_memory_bytes": result.peak_memory_bytes,
+        "warnings": len(result.warnings),
+    }
+    return {f"merge/{name}": float(value) for name, value in numbers.items() if value is not None}
 
 
 def _run(run_spec: RunSpec, reporter: "Reporter") -> MergeResult:

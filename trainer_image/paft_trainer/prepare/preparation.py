@@ -26,6 +26,8 @@ from paft_trainer.prepare.findings import Findings
 from paft_trainer.prepare.indexing_progress import IndexingProgress
 from paft_trainer.prepare.output_checks import check_output
 from paft_trainer.prepare.storage_checks import check_artifact_rights
+from paft_trainer.prepare.tracking_checks import check_tracking
+from paft_trainer.prepare.whole_module_checks import check_whole_modules
 from paft_trainer.published_adapters import find_published_adapter
 from paft_trainer.stage_store import open_impatient_store, open_stage_store
 from paft_trainer.storage import ObjectStore
@@ -73,6 +75,7 @@ def _check(
         writable = True
     with findings.of(HOST_PATH_FIELD):
         require_usable_cache(run_spec)
+    check_tracking(findings, run_spec)
     rows = check_arms(store, findings, run_spec)
     # Digests are kept under artifactsUri, so that large files are read once.
     result = _digests(store, findings, run_spec, rows, IndexingProgress(reporter)) if writable else None
@@ -86,6 +89,9 @@ def check_arms(store: ObjectStore, findings: Findings, run_spec: RunSpec) -> dic
     """Check the base and both arms; the training rows of each, None where they could not be read."""
     assert run_spec.prepare is not None
     base = _open_base(store, findings, run_spec)
+    if base is not None:
+        with findings.of("spec.preference.lora.modulesToSave"):
+            check_whole_modules(run_spec.prepare, base.modules)
     return {stage: check_arm(store, findings, stage, arm, base) for stage, arm in run_spec.prepare.arms.items()}
 
 

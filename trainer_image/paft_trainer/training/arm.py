@@ -1,5 +1,7 @@
 """One attempt at one arm, as every rank runs it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ from transformers import TrainerState
 
 from paft_api.report import Activity, AdapterMetrics, AdapterResult
 from paft_api.stages import StageName
+from paft_trainer.tracking.tracker import RunEnd
+from paft_trainer.tracking.trackers import open_trackers
 from paft_trainer.training.adapter_publication import encode_adapter, publish_adapter
 from paft_trainer.training.arm_session import ArmSession, TrainingHistory
 from paft_trainer.training.arm_trainer import ArmTrainerMixin
@@ -27,6 +31,25 @@ def train_arm(session: ArmSession, base_folder: Path, *, partitioned: bool) -> A
     """
     session.reporter.update(activity=Activity.LOADING)
     _resume(session)
+    with _tracked(session):
+        return _train_and_publish(session, base_folder, partitioned=partitioned)
+
+
+@contextmanager
+def _tracked(session: ArmSession) -> Iterator[None]:
+    if dist.is_initialized() and dist.get_rank() != 0:
+        yield
+        return
+    first_step = 0 if session.resumed is None else session.resumed.position.step
+    with open_trackers(
+        session.run_spec, first_step=first_step, configuration=session.arm.to_document()
+    ) as session.trackers:
+        yield
+        if session.stopped:
+            session.trackers.ended = RunEnd.STOPPED
+
+
+def _train_and_publish(session: ArmSession, base_folder: Path, *, partitioned: bool) -> AdapterResult | None:
     trainer = _build(session, base_folder, partitioned=partitioned)
     require_evaluation_rows(session, len(trainer.eval_dataset or ()))
     session.reporter.update(warnings=(*session.data_warnings, *trainer.penalty.warnings))

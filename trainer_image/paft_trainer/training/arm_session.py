@@ -1,6 +1,7 @@
 """What one attempt at an arm knows and remembers while it trains."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from paft_api.stages import StageName
 from paft_trainer.launching.heartbeats import Heartbeat
 from paft_trainer.reporting import Reporter
 from paft_trainer.storage import ObjectStore
+from paft_trainer.tracking.trackers import Trackers
 from paft_trainer.training.checkpoints.checkpoint import Checkpoint
 from paft_trainer.training.checkpoints.save_stall import SaveStall
 from paft_trainer.training.evaluations import Evaluations
@@ -85,7 +87,7 @@ class ArmSession:
 
     `total_steps`: optimizer steps of the whole training. `resumed`: the checkpoint it goes on from. `sparsity`: the
     newest measurement, on rank 0. `data_warnings`: rows that were left out. `stopped`: training ended because it was
-    asked to, after a checkpoint. `save_stall`: what checkpoints cost training.
+    asked to, after a checkpoint. `save_stall`: what checkpoints cost training. `trackers`: on rank 0.
     """
 
     run_spec: RunSpec
@@ -103,6 +105,12 @@ class ArmSession:
     data_warnings: tuple[str, ...] = ()
     stopped: bool = False
     save_stall: SaveStall = field(default_factory=SaveStall)
+    trackers: Trackers | None = None
+
+    def track(self, values: Mapping[str, float], step: int) -> None:
+        """Tell trackers; nothing on ranks above 0."""
+        if self.trackers is not None:
+            self.trackers.log(values, step)
 
     @property
     def has_trained(self) -> bool:

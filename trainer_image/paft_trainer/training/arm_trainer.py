@@ -6,6 +6,7 @@ are ours, so that there may be as many as the rows of the step need.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -163,6 +164,7 @@ class ArmTrainerMixin:
         is_scaled = self.session.arm.training.precision == "fp16"
         if "grad_norm" in logs and not math.isfinite(logs["grad_norm"]) and not is_scaled:
             raise Diverged(f"the gradient norm at step {self.state.global_step} is {logs['grad_norm']}")
+        self.session.track(_named(logs), self.state.global_step)
         if "loss" in logs:
             self._report_step(logs)
         if "eval_loss" in logs:
@@ -220,7 +222,18 @@ class ArmTrainerMixin:
         by_module = dict(zip(factors, measured.modules, strict=True))
         session.history.sparsity = with_point(session.history.sparsity, step, by_module)
         penalty = self.penalty.value(list(factors.values()), step)
+        shares = {f"sparsity/{name}": value for name, value in measured.total.to_document().items()}
+        session.track({**shares, "sparsity/penalty": penalty}, step)
         session.reporter.update(sparsity=measured.total, penalty=penalty)
+
+
+def _named(logs: Mapping[str, Any]) -> dict[str, float]:
+    """As transformers' own callbacks name them for trackers: `train/loss`, `eval/loss`."""
+    return {
+        f"eval/{name.removeprefix('eval_')}" if name.startswith("eval_") else f"train/{name}": float(value)
+        for name, value in logs.items()
+        if isinstance(value, int | float)
+    }
 
 
 class _StepEnd(TrainerCallback):
