@@ -76,17 +76,16 @@ def _formats_fit(*allowed: DataFormat) -> list[Rule]:
     return rules
 
 
-def _columns_fit() -> Rule:
-    fields = f"{literal({format_.value: list(names) for format_, names in FIELDS.items()})}[self.format]"
-    fits = f"self.columns.all(name, name in {fields})"
+def _columns_fit(format_: DataFormat) -> Rule:
+    """One rule for each format: the API server takes what is looked up in a map of lists to be endlessly long."""
+    fields = FIELDS[format_]
+    is_field = f"name in {literal(fields)}"
     return Rule(
-        rule=f"!has(self.columns) || {fits}",
-        message="columns names what is no field of this format",
+        rule=f"self.format != {literal(format_)} || !has(self.columns) || self.columns.all(name, {is_field})",
+        message=f"columns names what is no field of {format_}; use {', '.join(fields)}",
         message_expression=formatted(
-            "columns.%s is no field of %s; use %s",
-            f"self.columns.filter(name, !(name in {fields}))[0]",
-            "self.format",
-            f'{fields}.join(", ")',
+            f"columns.%s is no field of {format_}; use {', '.join(fields)}",
+            f"self.columns.filter(name, !({is_field}))[0]",
         ),
     )
 
@@ -215,7 +214,7 @@ RULES: Mapping[str, list[Rule]] = {
             field_path=".losses",
         )
     ],
-    "data.DataSource._columns_fit": [_columns_fit()],
+    "data.DataSource._columns_fit": [_columns_fit(format_) for format_ in DataFormat],
     "data.DataSpec._evaluation_has_no_weights": [
         Rule(
             rule="!has(self.eval) || self.eval.all(source, !has(source.weight) || source.weight == 1.0)",
