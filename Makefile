@@ -59,6 +59,7 @@ bench: $(STAMP) ## Measure; prints tables (QUICK=1 for a short run)
 	$(BIN)/python benchmarks/storage.py $(if $(QUICK),--quick)
 	$(BIN)/python benchmarks/load.py $(if $(QUICK),--quick)
 	$(BIN)/python benchmarks/train.py $(if $(QUICK),--quick)
+	$(BIN)/python benchmarks/estimate.py $(if $(QUICK),--quick)
 
 campaign: $(STAMP) ## Run property tests with large counts, hostile files, and storage, arms and the operator among all faults (goes on where it ended)
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=campaign --timeout=3600

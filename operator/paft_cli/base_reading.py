@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from paft_api.spec.job import PaftJobSpec
 from paft_api.stages import StageName
 from paft_cli.estimates.base_shape import BaseShape, StoredTensor, base_shape
 from paft_cli.estimates.data_size import DataSize, size_of_lengths
+
+_READS_AT_ONCE = 8
 
 
 def open_job_store(spec: PaftJobSpec) -> Any:
@@ -27,12 +30,10 @@ def read_base_shape(store: Any, base: BaseSpec) -> BaseShape:
 
     files = find_checkpoint_files(store, base.uri)
     config = json.loads(store.read(base.uri + CONFIGURATION_FILE))
-    tensors = {
-        entry.name: StoredTensor(shape=entry.shape, size=entry.size)
-        for name in files.weights
-        for entry in read_header(store, base.uri + name).entries
-    }
-    return base_shape(config, tensors)
+    with ThreadPoolExecutor(_READS_AT_ONCE) as threads:
+        headers = list(threads.map(lambda name: read_header(store, base.uri + name), files.weights))
+    entries = (entry for header in headers for entry in header.entries)
+    return base_shape(config, {entry.name: StoredTensor(shape=entry.shape, size=entry.size) for entry in entries})
 
 
 def read_data_sizes(store: Any, base: BaseSpec, arms: dict[StageName, ArmSpec], *, sample: int) -> dict[str, DataSize]:

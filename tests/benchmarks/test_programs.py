@@ -19,6 +19,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
         "storage.py",
         "load.py",
         pytest.param("train.py", marks=pytest.mark.slow),
+        pytest.param("estimate.py", marks=pytest.mark.slow),
     ],
 )
 def test_a_benchmark_says_what_it_measures(name: str, tmp_path: Path) -> None:

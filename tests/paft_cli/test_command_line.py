@@ -19,8 +19,8 @@ from paft_cli.app import app
 
 HEAVY = ("torch", "transformers", "boto3", "numpy", "pydantic", "yaml", "rich", "kubernetes", "urllib3")
 COMMANDS = (
-    "validate", "plan", "run", "submit", "status", "watch", "logs", "retry", "suspend", "resume", "merge", "verify",
-    "storage",
+    "init", "validate", "plan", "estimate", "run", "submit", "status", "watch", "logs", "retry", "suspend", "resume",
+    "merge", "verify", "storage",
 )  # fmt: skip
 
 

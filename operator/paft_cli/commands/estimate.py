@@ -146,7 +146,7 @@ def _arm_document(arm: ArmEstimate) -> dict[str, Any]:
             "optimizer": memory.optimizer,
             "activations": memory.activations,
             "logits": memory.logits,
-            "runtime": memory.runtime,
+            "runtime": memory.runtime + memory.allocator,
             "peak": memory.peak,
             "available": arm.available,
         },
@@ -206,7 +206,7 @@ def _memory_rows(estimate: JobEstimate) -> Iterator[Sequence[str]]:
     yield ("its optimizer", *(format_bytes(arm.memory.optimizer) for arm in arms))
     yield ("activations", *(format_bytes(arm.memory.activations) for arm in arms))
     yield ("logits", *(format_bytes(arm.memory.logits) for arm in arms))
-    yield ("runtime", *(format_bytes(arm.memory.runtime) for arm in arms))
+    yield ("runtime", *(format_bytes(arm.memory.runtime + arm.memory.allocator) for arm in arms))
     yield ("peak", *(format_bytes(arm.memory.peak) for arm in arms))
     yield ("available", *(format_bytes(arm.available) for arm in arms))
 

@@ -65,7 +65,7 @@ def _more_processes(setting: ArmSetting) -> Iterator[tuple[str, ArmSetting]]:
     training = setting.training
     for processes in _doubles(setting.processes):
         if training.global_batch_size % (processes * training.micro_batch_size) == 0:
-            yield f"{processes} processes (resources.nodes × gpusPerNode)", replace(setting, processes=processes)
+            yield f"resources: {processes} processes (nodes × gpusPerNode)", replace(setting, processes=processes)
 
 
 def _shorter_rows(setting: ArmSetting) -> Iterator[tuple[str, ArmSetting]]:
@@ -83,8 +83,8 @@ def _together(setting: ArmSetting, available: int, longest: int | None) -> tuple
             batch = -(-setting.training.global_batch_size // processes) * processes
             more = "" if batch == setting.training.global_batch_size else f" and training.globalBatchSize: {batch}"
             return (
-                f"training.gradientCheckpointing: true with training.microBatchSize: 1 and {processes} processes "
-                f"(resources.nodes × gpusPerNode){more}",
+                f"training.gradientCheckpointing: true with training.microBatchSize: 1 and resources: {processes} "
+                f"processes (nodes × gpusPerNode){more}",
             )
     return ()
 

@@ -93,7 +93,7 @@ def base_shape(config: Mapping[str, Any], tensors: Mapping[str, StoredTensor]) -
         intermediate_size=_intermediate_size(text, hidden),
         vocab_size=vocabulary,
         largest_tensor=max(math.prod(one.shape) for one in counted.values()),
-        is_gated=any("gate" in name and "mlp" in name for name in tensors),
+        is_gated=any("gate" in name or name.endswith(".w3.weight") for name in tensors),
         has_query_norms=any("q_norm" in name for name in tensors),
         active_share=_active_share(text, counted),
         linears=_linears(tensors),

@@ -7,10 +7,18 @@ from paft_cli.estimates.arm_setting import ArmSetting
 from paft_cli.estimates.output_head import head_bytes
 from paft_cli.estimates.zero3 import adapter_memory, gathered_bytes, sharded_bytes, zero_settings
 
-RUNTIME_BYTES = {"cuda": 1_500_000_000, "cpu": 150_000_000}
-"""Of one process beside tensors. CUDA: its context, buffers of cuBLAS and NCCL, and what the allocator leaves unused,
-which was not measured here. CPU: what grows beside tensors after the imports: tokenizer, rows, buffers of gloo and of
-the arithmetic libraries."""
+IMPORTED_BYTES = {"cuda": 0, "cpu": 510_000_000}
+"""Resident when all is imported, in the memory that counts; on CPU much of it is shared with the process that ranks are
+forked from."""
+
+RUNTIME_BYTES = {"cuda": 1_500_000_000, "cpu": 100_000_000}
+"""Of one process beside tensors, after its imports. CUDA: its context, buffers of cuBLAS and NCCL, and what the
+allocator leaves unused, which was not measured here. CPU: tokenizer, rows, buffers of gloo and of the arithmetic
+libraries."""
+
+KEPT_BY_ALLOCATOR = {"cuda": 0.0, "cpu": 0.5}
+"""Of what a step allocates and frees, the share that the allocator keeps beside it at the peak. CPU: glibc's, found by
+benchmarks/estimate.py. CUDA: in the runtime's share, not measured."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,8 +27,9 @@ class ArmMemory:
 
     `base`: its shards. `gathered`: base weights that are whole at once. `adapter`: its weights. `master`: their fp32
     copy. `gradients`, `optimizer`: of the adapter. `activations`: kept for the backward pass, with the work of one
-    layer. `logits`: of the output head, at the end of the forward pass. `runtime`: beside tensors. `tokens`: of the
-    pass. The work of a layer and the logits are not there at the same time, so that `peak` may be less than the sum.
+    layer. `logits`: of the output head, at the end of the forward pass. `runtime`: beside tensors. `allocator`: freed
+    buffers that it keeps. `tokens`: of the pass. The work of a layer and the logits are not there at the same time, so
+    that `peak` may be less than the sum.
     """
 
     base: int
@@ -32,6 +41,7 @@ class ArmMemory:
     activations: int
     logits: int
     runtime: int
+    allocator: int
     peak: int
     tokens: int
 
@@ -54,8 +64,10 @@ def arm_memory(setting: ArmSetting, *, longest: int | None = None) -> ArmMemory:
     kept, working = _activations(setting, tokens)
     logits = head_bytes(base, tokens, element_bytes=size, device=setting.device)
     held = 0 if settings.offloads_parameters else weights
-    runtime = RUNTIME_BYTES[setting.device]
+    runtime = IMPORTED_BYTES[setting.device] + RUNTIME_BYTES[setting.device]
     standing = held + gathered + adapter.weights + adapter.master + adapter.gradients + adapter.optimizer + runtime
+    moment = kept + max(working, logits)
+    allocator = round(KEPT_BY_ALLOCATOR[setting.device] * moment)
     return ArmMemory(
         base=held,
         gathered=gathered,
@@ -66,7 +78,8 @@ def arm_memory(setting: ArmSetting, *, longest: int | None = None) -> ArmMemory:
         activations=kept + working,
         logits=logits,
         runtime=runtime,
-        peak=standing + kept + max(working, logits),
+        allocator=allocator,
+        peak=standing + moment + allocator,
         tokens=tokens,
     )
 

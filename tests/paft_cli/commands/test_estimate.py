@@ -99,14 +99,14 @@ def test_without_gpus_the_pods_memory_counts_and_no_time_is_told(workplace: Work
 def test_what_does_not_fit_is_told_with_what_would(workplace: Workplace, estimate: Run) -> None:
     def crowd(spec: dict[str, Any]) -> None:
         spec["sft"]["training"] |= {"maxLength": 8192, "microBatchSize": 8, "packing": False}
-        spec["sft"]["resources"] |= {"memory": "500Mi"}
+        spec["sft"]["resources"] |= {"memory": "900Mi"}
 
     workplace.change(crowd)
     code, out, _ = estimate("--tokens", "1M")
     assert code == 1
     assert "Warning: sft does not fit: " in out
     assert "  one of these is enough:\n  - spec.sft.training." in out
-    assert "  - spec.sft.training.microBatchSize: 4\n" in out
+    assert "  - spec.sft.training.microBatchSize: 2\n" in out
     assert "preference: fits: " in out
 
 

@@ -43,10 +43,10 @@ def test_checkpointing_comes_with_smaller_passes_where_it_is_not_enough_alone() 
 
 def test_where_no_change_alone_is_enough_they_are_told_together() -> None:
     advice = advise(setting(gradient_checkpointing=True, micro_batch_size=1, max_length=256), available=9 * GB)
-    assert advice.changes == ("4 processes (resources.nodes × gpusPerNode)",)
+    assert advice.changes == ("resources: 4 processes (nodes × gpusPerNode)",)
     advice = advise(setting(global_batch_size=8), available=6 * GB)
     assert advice.changes == (
-        "training.gradientCheckpointing: true with training.microBatchSize: 1 and 16 processes (resources.nodes × "
+        "training.gradientCheckpointing: true with training.microBatchSize: 1 and resources: 16 processes (nodes × "
         "gpusPerNode) and training.globalBatchSize: 16",
     )
 

@@ -2,7 +2,7 @@
 
 from tests.paft_cli.estimates.shapes import preference_setting, sft_setting
 
-from paft_cli.estimates.memory import RUNTIME_BYTES, arm_memory
+from paft_cli.estimates.memory import IMPORTED_BYTES, KEPT_BY_ALLOCATOR, RUNTIME_BYTES, arm_memory
 
 LAYER = 72 + 88 + 144 + 28  # test_activations.py
 END = 36 + 2 * 8 + 2 * 8
@@ -54,4 +54,13 @@ def test_two_processes_halve_the_shards_and_gather_the_base() -> None:
 def test_on_cpu_everything_has_four_bytes() -> None:
     memory = arm_memory(sft_setting(resources={"gpus_per_node": 0}))
     assert (memory.base, memory.adapter, memory.master) == (2 * 3408, 4 * ADAPTER, 0)
-    assert memory.runtime == RUNTIME_BYTES["cpu"]
+    assert memory.runtime == RUNTIME_BYTES["cpu"] + IMPORTED_BYTES["cpu"]
+    moment = 16 * (2 * layer_in_fp32() - 36 + 36 + 4 * (8 + 8)) + memory.logits
+    assert memory.allocator == round(KEPT_BY_ALLOCATOR["cpu"] * moment)
+    standing = memory.base + 20 * ADAPTER + 4 * 64 + memory.runtime
+    assert memory.peak == standing + moment + memory.allocator
+
+
+def layer_in_fp32() -> int:
+    """As LAYER, with four bytes in place of two."""
+    return 72 + 4 * (24 + 8 + 8) + 8 + 4 * (48 + 8 + 16) + 4 * 14
