@@ -50,6 +50,11 @@ def _only_options(options: dict[str, object]) -> Changes:
     return {f"merge.{name}": ABSENT for name in names} | {f"merge.{name}": value for name, value in options.items()}
 
 
+def _other_format(source: str, format_: str) -> Changes:
+    """Of a source that names columns, which belong to a format."""
+    return {f"{source}.format": format_, f"{source}.columns": ABSENT}
+
+
 CASES: dict[str, tuple[str, Changes]] = {
     "a batch that does not divide": ("arm.ArmSpec._global_batch_divides", {"sft.training.globalBatchSize": 60}),
     "a batch between two multiples": ("arm.ArmSpec._global_batch_divides", {"sft.training.globalBatchSize": 24}),
@@ -94,12 +99,15 @@ CASES: dict[str, tuple[str, Changes]] = {
     ),
     "columns of another format": ("data.DataSource._columns_fit", {"sft.data.train[0].columns": {"text": "body"}}),
     "weights of evaluations": ("data.DataSpec._evaluation_has_no_weights", {"sft.data.eval[0].weight": 2}),
-    "pairs for SFT": ("sft.SftSpec._formats_fit", {"sft.data.train[0].format": "preference"}),
-    "pairs to evaluate SFT": ("sft.SftSpec._formats_fit", {"sft.data.eval[0].format": "preference"}),
-    "chats for preference": ("preference.PreferenceSpec._formats_fit", {"preference.data.train[0].format": "messages"}),
+    "pairs for SFT": ("sft.SftSpec._formats_fit", _other_format("sft.data.train[0]", "preference")),
+    "pairs to evaluate SFT": ("sft.SftSpec._formats_fit", _other_format("sft.data.eval[0]", "preference")),
+    "chats for preference": (
+        "preference.PreferenceSpec._formats_fit",
+        _other_format("preference.data.train[0]", "messages"),
+    ),
     "chats to evaluate preference": (
         "preference.PreferenceSpec._formats_fit",
-        {"preference.data.eval[0].format": "prompt-completion"},
+        _other_format("preference.data.eval[0]", "prompt-completion"),
     ),
     "options of another method": (
         "preference.PreferenceSpec._options_are_the_methods",

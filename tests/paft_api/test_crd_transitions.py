@@ -11,7 +11,7 @@ from kubernetes.client.exceptions import ApiException
 from tests.paft_api.admission import PAFT_JOB, Admission, refusal
 from tests.paft_api.changes import ABSENT, ALLOWED_BY, change, changed_job
 from tests.paft_api.complete_job import complete_document
-from tests.paft_api.test_digests import CHANGES, KEEPS
+from tests.paft_api.test_digests import CHANGES, KEEPS, ONE_VALUE
 
 from paft_api.crd.transitions import frozen_fields
 from paft_api.spec import PaftJob, PaftJobSpec
@@ -26,6 +26,13 @@ ADDRESSES: dict[str, set[str]] = {
     "sft.data.eval[0].uri": {"sft"},
     "sft.data.eval[0].format": {"sft"},
     "preference.data.eval[0].uri": {"preference"},
+    **{
+        f"{arm}.data.{rows}[0].{name}": {arm}
+        for arm in ("sft", "preference")
+        for rows in ("train", "eval")
+        for name in ("fileType", "split")
+    },
+    **{f"{arm}.data.eval[0].columns": {arm} for arm in ("sft", "preference")},
 }
 """No part of a digest, which knows data by content; but where the content is, and what was written there.
 
@@ -99,8 +106,7 @@ def test_the_rest_can_change_at_any_time(kubernetes: KubernetesClient, started: 
 
 
 def test_every_frozen_field_of_the_rules_is_one_of_the_tables() -> None:
-    named = {_without_indices(path) for path in FROZEN} | {"preference.method"}
-    named |= {f"preference.data.{rows}[].format" for rows in ("train", "eval")}
+    named = {_without_indices(path) for path in (*FROZEN, *ONE_VALUE)} | {"preference.method"}
 
     assert {path for path, _ in frozen_fields()} == named
 

@@ -28,12 +28,16 @@ _DEPENDENTS: dict[str, tuple[StageName, ...]] = {
 _ACCESS = tuple(str(field.alias) for field in SourceAccess.model_fields.values())
 _FREE_OF_STAGES = (
     "resources",
+    "data.maxBadRows",
     *(f"data.{rows}[].{name}" for rows in ("train", "eval") for name in _ACCESS),
     *(f"training.{TrainingSpec.model_fields[name].alias}" for name in sorted(NOT_MATHEMATICS)),
 )
 _FREE: dict[str, tuple[str, ...]] = {"base": ("cache", *_ACCESS)} | dict.fromkeys(_WITH_RESULTS, _FREE_OF_STAGES)
 """Below a block: where and how, but not what."""
-_ONLY_WHERE_EVALUATIONS_DECIDE = ("data.eval[].uri", "data.eval[].format", "training.evalSteps")
+_ONLY_WHERE_EVALUATIONS_DECIDE = (
+    *(f"data.eval[].{name}" for name in ("uri", "format", "fileType", "split", "columns", "weight")),
+    "training.evalSteps",
+)
 """Below an arm: without early stopping and with the last adapter published they change nothing."""
 _FROZEN_OF_STORAGE = "artifactsUri"
 _REMEDY = "create another PaftJob for it, which finds finished work that it shares"
