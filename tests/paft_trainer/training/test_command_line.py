@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.paft_trainer.training.test_trajectories import LOSSES, ORPO, PENALTIES, RECORDED, STEPS
+from tests.paft_trainer.training.dpo_losses.test_loss_trajectories import LOSSES
+from tests.paft_trainer.training.test_trajectories import ORPO, PENALTIES, RECORDED, STEPS
 from tests.run_specs import write_sums
 from tests.tiny_models import build_checkpoint
 

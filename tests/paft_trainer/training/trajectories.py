@@ -5,7 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.paft_trainer.training.test_trajectories import ORPO, PENALTIES, RECORDED, case, loss_cases
+from tests.paft_trainer.training.dpo_losses.test_loss_trajectories import loss_cases
+from tests.paft_trainer.training.test_trajectories import ORPO, PENALTIES, RECORDED, case
 from tests.ranks import run_cases
 from tests.run_specs import write_sums
 from tests.tiny_models import build_checkpoint
