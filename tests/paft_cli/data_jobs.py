@@ -92,6 +92,7 @@ def write_job(folder: Path, *, sft: list[dict[str, Any]], preference: list[dict[
             "storage": {"artifactsUri": f"{uri_of(folder / 'artifacts')}/"},
             "sft": {"data": {"train": sft, **data}, **arm},
             "preference": {"data": {"train": preference}, **arm},
+            "runPolicy": {"backoffLimit": 0},
             "merge": {"output": {"uri": f"{uri_of(folder / 'fused')}/"}},
         },
     }

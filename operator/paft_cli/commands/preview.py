@@ -1,7 +1,9 @@
 """`paft data preview FILE`: what becomes of a job's rows. Reads only."""
 
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +59,9 @@ def show_preview(file: Path, arguments: PreviewArguments, *, as_json: bool) -> N
     from paft_trainer.storage import StorageUnavailable
 
     try:
-        previews = _read(job, places, arguments)
+        # DeepSpeed says on stdout which accelerator it finds, where only the preview belongs.
+        with redirect_stdout(sys.stderr):
+            previews = _read(job, places, arguments)
     except StorageUnavailable as error:
         raise CommandError(f"{error.message}\n  {error.remedy}", exit_code=EXIT_FAILED) from error
     except StageError as error:

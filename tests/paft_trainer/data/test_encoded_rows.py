@@ -1,5 +1,6 @@
 """Rows by number, whatever their files are, however many processes there are, and however little is kept."""
 
+import pickle
 import threading
 from pathlib import Path
 from typing import Any
@@ -63,9 +64,9 @@ def together(count: int, work: Any) -> list[Any]:
 
     def run(number: int) -> None:
         def gather(value: Any) -> list[Any]:
-            told[number] = value
+            told[number] = pickle.dumps(value)
             barrier.wait()
-            everything = list(told)
+            everything = [pickle.loads(one) for one in told]
             barrier.wait()
             return everything
 
@@ -102,6 +103,17 @@ def test_rows_are_those_that_one_process_reads_in_order(
             assert [rows[number] for number in backwards] == expected[::-1]
             assert [tuple(size) for size in rows.sizes.tolist()] == [measure(row) for row in expected]
             assert [part.rows for part in rows.mixture.parts] == [len(expected) // len(sources)] * len(sources)
+
+
+def test_all_processes_leave_out_the_same_rows(storage: StorageSpec, sources: list[DataSource]) -> None:
+    wrong, store = f"{storage.artifacts_uri}wrong.jsonl", open_store(storage)
+    store.put(wrong, (b'{"prompt": "a", "completion": "b"}\n' * 5 + b"{\n") * 4)
+    sources = [DataSource(uri=wrong, format=DataFormat.PROMPT_COMPLETION)]
+    found = together(3, lambda processes: opened(storage, sources, max_bad_rows=4, processes=processes))
+    assert [(len(rows), rows.bad_rows.count) for rows in found] == [(20, 4)] * 3
+    assert {rows.bad_rows.first[0] for rows in found} == {
+        f"{wrong}:6: not JSON: Expecting property name enclosed in double quotes at column 2"
+    }
 
 
 def test_all_processes_tell_the_first_wrong_row(storage: StorageSpec, sources: list[DataSource]) -> None:

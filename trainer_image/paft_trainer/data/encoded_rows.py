@@ -19,8 +19,8 @@ from paft_trainer.data.chat import Encoded
 from paft_trainer.data.encoding import Encoder, encode_placed, encoder, is_usable
 from paft_trainer.data.mixing import Mixture
 from paft_trainer.data.open_rows import OpenRows
-from paft_trainer.data.processes import ALONE, Processes
-from paft_trainer.errors import StageError, StageFailed
+from paft_trainer.data.processes import ALONE, Processes, ToldError
+from paft_trainer.errors import StageError
 from paft_trainer.storage import ObjectStore
 
 KEPT_BYTES = 256 * 1024 * 1024
@@ -34,12 +34,12 @@ RowSize = tuple[int, int]
 
 
 class _Surveyed(NamedTuple):
-    """One block. `numbers`: of its usable rows, among all; `sizes`: of these, int32, shape (rows, 2). `wrong`: number,
-    cause, message and remedy of each row that is wrong."""
+    """One block. `numbers`: of its usable rows, among all; `sizes`: of these, int32, shape (rows, 2). `wrong`: errors
+    of the rows that are left out."""
 
     numbers: npt.NDArray[np.int64]
     sizes: npt.NDArray[np.int32]
-    wrong: list[tuple[int, StageError]]
+    wrong: list[ToldError]
 
 
 class ReadAheadRows(Sequence[Encoded]):
@@ -79,9 +79,9 @@ class EncodedRows(ReadAheadRows):
         self._kept = _KeptRows()
         self.bad_rows = BadRows(max_bad_rows)
         surveyed = processes.share(range(len(self._rows.blocks)), partial(self._survey, processes.count))
-        for _, error in (wrong for block in surveyed for wrong in block.wrong):
+        for told in (told for block in surveyed for told in block.wrong):
             with self.bad_rows.left_out():
-                raise error
+                raise told.as_error()
         numbers = [block.numbers for block in surveyed]
         self._numbers = np.concatenate([np.zeros(0, np.int64), *numbers])
         self.sizes = np.concatenate([np.zeros((0, 2), np.int32), *(block.sizes for block in surveyed)])
@@ -122,14 +122,14 @@ class EncodedRows(ReadAheadRows):
         self._rows.begin_blocks(range(number + step, number + step * READ_AHEAD, step))
         numbers: list[int] = []
         sizes: list[RowSize] = []
-        wrong: list[tuple[int, StageError]] = []
+        wrong: list[ToldError] = []
         for row in self._rows.rows_of(number):
             try:
                 encoded = self._encode(row)
             except StageError as error:
                 if not self.bad_rows.allows(error):
                     raise
-                wrong.append((row, StageFailed(error.cause, error.message, remedy=error.remedy)))
+                wrong.append(ToldError.of(error))
                 continue
             if is_usable(encoded, self._max_length):
                 numbers.append(row)

@@ -2,12 +2,30 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
+from paft_api.causes import Cause
 from paft_trainer.errors import StageError, StageFailed
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+
+class ToldError(NamedTuple):
+    """A StageError as one process tells it to another: errors themselves cannot be sent."""
+
+    cause: Cause
+    message: str
+    remedy: str
+
+    @classmethod
+    def of(cls, error: StageError) -> Self:
+        """What is told."""
+        return cls(error.cause, error.message, error.remedy)
+
+    def as_error(self) -> StageError:
+        """The error that was told."""
+        return StageFailed(self.cause, self.message, remedy=self.remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,31 +41,20 @@ class Processes:
 
         Collective. Where tasks fail with a StageError, all processes raise that of the first of these tasks.
         """
-        mine: list[tuple[int, Result | None, StageError | None]] = []
+        mine: list[tuple[int, Result | None, ToldError | None]] = []
         for position in range(self.number, len(tasks), self.count):
             try:
                 mine.append((position, work(tasks[position]), None))
             except StageError as error:
-                mine.append((position, None, error))
+                if self.count == 1:
+                    raise
+                mine.append((position, None, ToldError.of(error)))
                 break
-        if self.count == 1:
-            gathered = mine
-        else:
-            told = [(position, result, error and _as_told(error)) for position, result, error in mine]
-            gathered = [
-                (position, result, error and StageFailed(error[0], error[1], remedy=error[2]))
-                for one in self.gather(told)
-                for position, result, error in one
-            ]
-        gathered.sort(key=lambda entry: entry[0])
-        for _, _, failure in gathered:
-            if failure is not None:
-                raise failure
-        return [result for _, result, _ in gathered]  # type: ignore[misc]
-
-
-def _as_told(error: StageError) -> tuple[Any, str, str]:
-    return error.cause, error.message, error.remedy
+        gathered = sorted((entry for one in self.gather(mine) for entry in one), key=lambda entry: entry[0])
+        for _, _, told in gathered:
+            if told is not None:
+                raise told.as_error()
+        return [result for _, result, _ in gathered]
 
 
 ALONE = Processes(0, 1, lambda value: [value])
