@@ -14,7 +14,8 @@ from paft_cli.estimates.errors import CannotEstimate
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArmSetting:
-    """What an arm computes with. `modules`: those that are adapted. `sequences_per_row`: 2 for pairs."""
+    """What an arm computes with. `modules`: those that are adapted. `sequences_per_row`: 2 for pairs.
+    `has_reference`: the base's own log-probabilities are computed first."""
 
     base: BaseShape
     modules: tuple[LinearShape, ...]
@@ -23,11 +24,7 @@ class ArmSetting:
     processes: int
     device: Literal["cuda", "cpu"]
     sequences_per_row: int
-
-    @property
-    def has_reference(self) -> bool:
-        """Whether the base's own log-probabilities are computed first."""
-        return self.sequences_per_row == 2
+    has_reference: bool
 
     @property
     def adapter_parameters(self) -> int:
@@ -74,4 +71,5 @@ def arm_setting(base: BaseShape, arm: ArmSpec, *, field: str) -> ArmSetting:
         processes=arm.resources.processes,
         device="cuda" if arm.resources.gpus_per_node > 0 else "cpu",
         sequences_per_row=2 if isinstance(arm, PreferenceSpec) else 1,
+        has_reference=isinstance(arm, PreferenceSpec) and arm.method == "dpo",
     )
