@@ -90,6 +90,13 @@ class ArmTrainerMixin:
         self.session.throughput.restart()
         return model, dataloader
 
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+        """DeepSpeed's optimizer lacks torch's `defaults`, in which some schedules look for the peak."""
+        if self.is_deepspeed_enabled:
+            zero_optimizer = self.optimizer.optimizer
+            zero_optimizer.defaults = zero_optimizer.optimizer.defaults
+        return super().create_scheduler(num_training_steps, optimizer)
+
     def _load_rng_state(self, checkpoint: str | None) -> None:
         assert self.session.resumed is not None
         restore_random_state(self.session.resumed.rng, seed=self.session.arm.training.seed)
