@@ -19,11 +19,12 @@ ROWS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class BaseSetting:
-    """A random Llama in fp32, with a quarter as many key heads as query heads of 64 dimensions."""
+    """A random Llama in fp32 with heads of 64 dimensions; `key_heads`: of keys and of values."""
 
     hidden_size: int
     layers: int
     vocab_size: int
+    key_heads: int = 1
 
     def build(self, folder: Path) -> Path:
         """Write it and its tokenizer, one token for each byte, unless that was done."""
@@ -37,7 +38,7 @@ class BaseSetting:
                 intermediate_size=self.hidden_size * 8 // 3 // 64 * 64,
                 num_hidden_layers=self.layers,
                 num_attention_heads=self.hidden_size // 64,
-                num_key_value_heads=max(1, self.hidden_size // 256),
+                num_key_value_heads=self.key_heads,
                 head_dim=64,
                 max_position_embeddings=4096,
                 tie_word_embeddings=True,
@@ -117,7 +118,7 @@ def write_rows(folder: Path, stage: StageName, *, characters: int) -> Path:
 
 _SMALL = BaseSetting(hidden_size=256, layers=4, vocab_size=4096)
 _MIDDLE = BaseSetting(hidden_size=384, layers=8, vocab_size=16384)
-_LARGE = BaseSetting(hidden_size=576, layers=12, vocab_size=49152)
+_LARGE = BaseSetting(hidden_size=576, layers=12, vocab_size=49152, key_heads=3)
 _WORDY = BaseSetting(hidden_size=256, layers=6, vocab_size=65536)
 
 
