@@ -51,7 +51,14 @@ def read_data_sizes(store: Any, base: BaseSpec, arms: dict[StageName, ArmSpec], 
             (Path(folder) / name).write_bytes(store.read(base.uri + name))
         tokenizer = open_tokenizer(base, Path(folder))
     for stage, arm in arms.items():
-        sampled = sample_lengths(store, arm.data.train, tokenizer, max_length=arm.training.max_length, sample=sample)
+        sampled = sample_lengths(
+            store,
+            arm.data.train,
+            tokenizer,
+            max_length=arm.training.max_length,
+            sample=sample,
+            max_bad_rows=arm.data.max_bad_rows,
+        )
         sizes[stage.value] = size_of_lengths(
             sampled.lengths, counted_rows=sampled.rows, stored_bytes=sampled.stored_bytes
         )

@@ -91,6 +91,7 @@ def _places(job: PaftJob, arguments: PreviewArguments) -> list[_Place]:
 
 def _read(job: PaftJob, places: Sequence[_Place], arguments: PreviewArguments) -> "list[SourcePreview]":
     from paft_trainer.checkpoint_files import find_checkpoint_files
+    from paft_trainer.data.loss_mask import loss_mask_of
     from paft_trainer.data.preview import preview_source
     from paft_trainer.prepare.base_model_checks import open_tokenizer
 
@@ -108,6 +109,7 @@ def _read(job: PaftJob, places: Sequence[_Place], arguments: PreviewArguments) -
             shown=arguments.rows,
             counted=arguments.count,
             max_bad_rows=place.spec.data.max_bad_rows,
+            mask=loss_mask_of(place.spec),
         )
         for place in places
     ]

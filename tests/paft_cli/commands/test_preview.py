@@ -99,6 +99,14 @@ def test_json_has_the_tokens(job: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert [run["kind"] for run in second["sequences"]["row"]] == ["masked", "learnt", "cut"]
 
 
+def test_what_the_job_asks_to_learn_is_shown(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = yaml.safe_load(job.read_text())
+    arm = document["spec"]["sft"]
+    arm["training"] = arm["training"] | {"completionOnlyLoss": False}
+    job.write_text(yaml.safe_dump(document))
+    assert "    learnt     6  2|+|2|=|4|<|im_end|>\n" in shown(capsys, job, arm=StageName.SFT, rows=1)
+
+
 def test_what_cannot_be_shown_is_told(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CommandError, match=r"the job has no source number 7 in data.train of either arm"):
         shown(capsys, job, source=7)

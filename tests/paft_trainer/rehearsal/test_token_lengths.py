@@ -42,3 +42,12 @@ def test_a_sample_is_drawn_from_all_sources_and_is_the_same_every_time(tmp_path:
     assert (first.rows, len(first.lengths), len(set(first.lengths))) == (100, 30, 2)
     short = sum(length == min(first.lengths) for length in first.lengths)
     assert 8 <= short <= 22
+
+
+def test_rows_are_those_of_an_epoch_without_wrong_ones(tmp_path: Path) -> None:
+    chats, _ = write_sums(tmp_path, rows=20)
+    with chats.open("a") as file:
+        file.write("{\n")
+    source = DataSource(uri=uri_of(chats), format=DataFormat.MESSAGES, weight=1.5)
+    sampled = sample_lengths(FileStore(), [source], byte_tokenizer(), max_length=64, sample=5, max_bad_rows=1)
+    assert (sampled.rows, len(sampled.lengths)) == (30, 5)

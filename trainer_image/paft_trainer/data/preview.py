@@ -11,6 +11,7 @@ from paft_api.spec.data import DataSource
 from paft_trainer.data.bad_rows import BadRows
 from paft_trainer.data.chat import IGNORED, Encoded
 from paft_trainer.data.encoding import encode_placed, encoder, is_usable
+from paft_trainer.data.loss_mask import BY_DEFAULT, LossMask
 from paft_trainer.data.rows import read_placed
 from paft_trainer.storage import ObjectStore
 
@@ -71,9 +72,10 @@ def preview_source(
     shown: int,
     counted: int,
     max_bad_rows: int = 0,
+    mask: LossMask = BY_DEFAULT,
 ) -> SourcePreview:
     """Look at the first `counted` rows, and keep the first `shown`. Raises StageError."""
-    encode = encoder(tokenizer, source.format, UNCUT)
+    encode = encoder(tokenizer, source.format, UNCUT, mask)
     rows: list[PreviewedRow] = []
     counts, bad_rows = Counts(), BadRows(max_bad_rows)
     complete = True

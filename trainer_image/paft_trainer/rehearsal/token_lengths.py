@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from paft_api.spec.data import DataSource
+from paft_trainer.data.bad_rows import BadRows
 from paft_trainer.data.chat import Encoded
 from paft_trainer.data.encoding import encode_rows, is_usable
 from paft_trainer.data.files import source_files
+from paft_trainer.data.mixing import Mixture
 from paft_trainer.data.rows import Row, read_source
 from paft_trainer.storage import ObjectStore
 
@@ -17,7 +19,7 @@ from paft_trainer.storage import ObjectStore
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampledLengths:
     """`lengths`: for each sampled row the tokens of each of its sequences, cut at the arm's maxLength, () where nothing
-    can be learnt from it. `rows`: all there are. `stored_bytes`: of their files."""
+    can be learnt from it. `rows`: of an epoch. `stored_bytes`: of their files."""
 
     lengths: list[tuple[int, ...]]
     rows: int
@@ -31,19 +33,22 @@ def sample_lengths(
     *,
     max_length: int,
     sample: int,
+    max_bad_rows: int = 0,
     seed: int = 0,
 ) -> SampledLengths:
     """A simple random sample of `sample` rows, or all where there are no more (reservoir sampling, Vitter 1985,
-    algorithm R). Raises DataInvalid, ConfigInvalid and StorageError as prepare does."""
+    algorithm R), whatever the weights of their sources. Raises DataInvalid, ConfigInvalid and StorageError as prepare
+    does."""
     numbers = random.Random(seed)
     kept: list[tuple[DataSource, Row]] = []
-    rows = 0
-    for source in sources:
-        for row in read_source(store, source):
-            rows += 1
+    counts = [0] * len(sources)
+    bad_rows = BadRows(max_bad_rows)
+    for index, source in enumerate(sources):
+        for row in read_source(store, source, bad_rows):
+            counts[index] += 1
             if len(kept) < sample:
                 kept.append((source, row))
-            elif (place := numbers.randrange(rows)) < sample:
+            elif (place := numbers.randrange(sum(counts))) < sample:
                 kept[place] = (source, row)
     lengths = [
         _lengths(encoded, max_length)
@@ -51,7 +56,8 @@ def sample_lengths(
         for encoded in encode_rows(tokenizer, source, [row], max_length=max_length)
     ]
     stored = sum(found.file.info.size for source in sources for found in source_files(store, source))
-    return SampledLengths(lengths=lengths, rows=rows, stored_bytes=stored)
+    mixture = Mixture.of(counts, [source.weight for source in sources])
+    return SampledLengths(lengths=lengths, rows=mixture.epoch_rows, stored_bytes=stored)
 
 
 def _lengths(encoded: Encoded, max_length: int) -> tuple[int, ...]:
