@@ -8,6 +8,7 @@ only where it is adapted. `tests/paft_cli/estimates` compares the counts with wh
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from paft_api.adapter_modules import rank_of
 from paft_api.spec.lora import LoraSpec
 from paft_cli.estimates.base_shape import BaseShape, LinearShape
 
@@ -88,7 +89,7 @@ def _mlp(base: BaseShape, names: set[str], element_bytes: int) -> int:
 
 def _adapters(modules: Sequence[LinearShape], lora: LoraSpec, element_bytes: int) -> int:
     """A's output for each module; with dropout the input that is left and, as one byte each, what was dropped."""
-    kept = lora.r * len(modules) * element_bytes
+    kept = sum(rank_of(module.name, lora) for module in modules) * element_bytes
     if lora.dropout:
         kept += sum(module.inputs for module in modules) * (element_bytes + 1)
     return kept

@@ -1,6 +1,7 @@
 """The base as arithmetic needs it: from config.json and the headers of its safetensors files."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,7 @@ class BaseShape:
     `query_size` and `key_size`: outputs of the query and of the key projection. `linears`: the modules that all-linear
     adapts. `is_gated`: whether the MLP has a gate. `has_query_norms`: whether queries and keys are normalised, too.
     `active_share`: of the linear parameters, the share that one token passes; below 1 for mixtures of experts.
+    `modules`: elements of each module that has tensors of its own, by name.
     """
 
     model_type: str
@@ -59,6 +61,7 @@ class BaseShape:
     has_query_norms: bool
     active_share: float
     linears: tuple[LinearShape, ...]
+    modules: Mapping[str, int]
 
     @property
     def linear_parameters(self) -> int:
@@ -97,6 +100,7 @@ def base_shape(config: Mapping[str, Any], tensors: Mapping[str, StoredTensor]) -
         has_query_norms=any("q_norm" in name for name in tensors),
         active_share=_active_share(text, counted),
         linears=_linears(tensors),
+        modules=_modules(counted),
     )
 
 
@@ -143,6 +147,13 @@ def _active_share(config: Mapping[str, Any], tensors: Mapping[str, StoredTensor]
 def _is_matrix(name: str, tensor: StoredTensor) -> bool:
     """Whether it is multiplied with every token: no embedding and no output head."""
     return len(tensor.shape) >= 2 and not _is_embedding(name) and name != _HEAD
+
+
+def _modules(tensors: Mapping[str, StoredTensor]) -> dict[str, int]:
+    elements: Counter[str] = Counter()
+    for name, one in tensors.items():
+        elements[name.rpartition(".")[0]] += math.prod(one.shape)
+    return dict(elements)
 
 
 def _linears(tensors: Mapping[str, StoredTensor]) -> tuple[LinearShape, ...]:

@@ -49,7 +49,7 @@ class ArmMemory:
 def arm_memory(setting: ArmSetting, *, longest: int | None = None) -> ArmMemory:
     """Peak memory of a process. `longest`: tokens of the longest sequence of the data, where it is known."""
     base, training, size = setting.base, setting.training, setting.element_bytes
-    settings = zero_settings(training.deepspeed, base.hidden_size)
+    settings = zero_settings(training, base.hidden_size)
     tokens = setting.tokens_per_pass(longest)
     checkpointing = training.gradient_checkpointing
     weights = sharded_bytes(base.parameters, processes=setting.processes, element_bytes=size)

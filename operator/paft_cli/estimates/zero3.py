@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from paft_api.spec.training import TrainingSpec
 from paft_cli.estimates.base_shape import BaseShape
 
 _REUSE_DISTANCE = 1_000_000_000
@@ -26,17 +27,17 @@ class ZeroSettings:
     offloads_optimizer: bool
 
 
-def zero_settings(deepspeed: Mapping[str, Any], hidden_size: int) -> ZeroSettings:
-    """`deepspeed`: the job's overrides. `auto` is hidden² for the bucket, 0.9 of that for prefetching
-    (transformers/integrations/deepspeed.py, `trainer_config_finalize`)."""
-    zero = deepspeed.get("zero_optimization", {})
+def zero_settings(training: TrainingSpec, hidden_size: int) -> ZeroSettings:
+    """`auto` is hidden² for the bucket, 0.9 of that for prefetching (transformers/integrations/deepspeed.py,
+    `trainer_config_finalize`). `training.deepspeed` comes before its other fields."""
+    zero = training.deepspeed.get("zero_optimization", {})
     square = hidden_size * hidden_size
     return ZeroSettings(
         reuse_distance=_count(zero.get("stage3_max_reuse_distance"), _REUSE_DISTANCE),
         reduce_bucket=_count(zero.get("reduce_bucket_size"), square),
         prefetch=_count(zero.get("stage3_prefetch_bucket_size"), int(0.9 * square)),
-        offloads_parameters=_offloads(zero, "offload_param"),
-        offloads_optimizer=_offloads(zero, "offload_optimizer"),
+        offloads_parameters=_offloads(zero, "offload_param", training.offload_param),
+        offloads_optimizer=_offloads(zero, "offload_optimizer", training.offload_optimizer),
     )
 
 
@@ -93,5 +94,7 @@ def _count(value: Any, default: int) -> int:
     return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
 
 
-def _offloads(zero: Mapping[str, Any], name: str) -> bool:
+def _offloads(zero: Mapping[str, Any], name: str, device: str) -> bool:
+    if name not in zero:
+        return device == "cpu"
     return isinstance(zero.get(name), Mapping) and zero[name].get("device", "cpu") in ("cpu", "nvme")

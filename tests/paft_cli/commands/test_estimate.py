@@ -173,6 +173,6 @@ def test_modules_that_the_base_lacks_are_refused(workplace: Workplace, estimate:
     code, _, err = estimate()
     assert code == 2
     assert (
-        "spec.sft.lora.targetModules ['query'] is no linear module of the base\n"
+        "spec.sft.lora adapts no linear module of the base; its targets are ['query']\n"
         "  The base has down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj."
     ) in err

@@ -45,6 +45,19 @@ def test_what_is_offloaded_is_not_on_the_gpu() -> None:
     assert (memory.base, memory.optimizer, memory.master) == (0, 0, 0)
 
 
+def test_the_fields_of_training_offload_too_unless_deepspeed_says_otherwise() -> None:
+    fields = {"offload_param": "cpu", "offload_optimizer": "cpu"}
+    memory = arm_memory(sft_setting(**fields))
+    assert (memory.base, memory.optimizer, memory.master) == (0, 0, 0)
+    kept = {"zero_optimization": {"offload_param": {"device": "none"}}}
+    memory = arm_memory(sft_setting(**fields, deepspeed=kept))
+    assert (memory.base, memory.optimizer) == (3408, 0)
+
+
+def test_fp16_has_two_bytes_as_bf16_has() -> None:
+    assert arm_memory(sft_setting(precision="fp16")) == arm_memory(sft_setting(precision="bf16"))
+
+
 def test_two_processes_halve_the_shards_and_gather_the_base() -> None:
     memory = arm_memory(sft_setting(resources={"gpus_per_node": 2}))
     assert (memory.base, memory.gathered) == (1704, 3408)

@@ -3,6 +3,7 @@
 import pytest
 from tests.paft_cli.estimates.shapes import SEVEN_B, llama_tensors, tiny_base
 
+from paft_api.spec.training import SftTrainingSpec
 from paft_cli.estimates.base_shape import base_shape
 from paft_cli.estimates.zero3 import (
     AdapterMemory,
@@ -12,7 +13,7 @@ from paft_cli.estimates.zero3 import (
     zero_settings,
 )
 
-SETTINGS = zero_settings({}, 8)
+SETTINGS = zero_settings(SftTrainingSpec(), 8)
 
 
 def test_settings_are_deepspeeds_defaults_and_what_transformers_fills_in() -> None:
@@ -29,7 +30,7 @@ def test_settings_follow_the_jobs_overrides() -> None:
         "offload_param": {"device": "cpu"},
         "offload_optimizer": {"device": "none"},
     }
-    settings = zero_settings({"zero_optimization": zero}, 8)
+    settings = zero_settings(SftTrainingSpec(deepspeed={"zero_optimization": zero}), 8)
     assert (settings.reuse_distance, settings.reduce_bucket, settings.prefetch) == (1_000_000, 500, 57)
     assert settings.offloads_parameters
     assert not settings.offloads_optimizer
@@ -50,7 +51,7 @@ def test_a_base_below_the_reuse_distance_becomes_whole() -> None:
 
 def test_of_a_large_base_the_upper_layers_stay_whole() -> None:
     base = base_shape(SEVEN_B, llama_tensors(SEVEN_B))
-    settings = zero_settings({}, 4096)
+    settings = zero_settings(SftTrainingSpec(), 4096)
     largest, prefetched = 32768 * 4096, int(0.9 * 4096**2)
     gathered = gathered_bytes(base, settings, processes=8, element_bytes=2, uses_per_pass=2)
     assert gathered == 2 * (500_000_000 + largest + prefetched)
@@ -71,7 +72,9 @@ def test_states_in_fp32_are_their_own_master() -> None:
 
 
 def test_an_optimizer_that_is_offloaded_takes_no_memory_of_the_device() -> None:
-    settings = zero_settings({"zero_optimization": {"offload_optimizer": {"device": "cpu"}}}, 8)
+    settings = zero_settings(
+        SftTrainingSpec(deepspeed={"zero_optimization": {"offload_optimizer": {"device": "cpu"}}}), 8
+    )
     assert adapter_memory(1000, settings, processes=1, element_bytes=2) == AdapterMemory(
         weights=2000, master=0, gradients=2 * 1064, optimizer=0
     )

@@ -9,13 +9,12 @@ from peft.tuners.lora import LoraLayer
 from peft.utils import ModulesToSaveWrapper
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from paft_api.adapter_modules import adapted_modules, saved_modules
 from paft_api.spec.lora import LoraSpec
 from paft_trainer.errors import ConfigInvalid
 from paft_trainer.training.adapter_targets import (
-    adapted_modules,
     adapter_configuration,
     base_modules,
-    saved_modules,
 )
 
 
@@ -55,16 +54,18 @@ def test_peft_adapts_and_saves_exactly_these(options: dict[str, Any], count: int
     adapted = get_peft_model(model, adapter_configuration(model, lora))
 
     named = [(name.removeprefix("base_model.model."), module) for name, module in adapted.named_modules()]
-    assert [name for name, module in named if isinstance(module, LoraLayer)] == list(adapted_modules(modules, lora))
-    assert len(adapted_modules(modules, lora)) == count
+    assert [name for name, module in named if isinstance(module, LoraLayer)] == list(
+        adapted_modules(modules.linear, lora)
+    )
+    assert len(adapted_modules(modules.linear, lora)) == count
     wrapped = [name for name, module in named if isinstance(module, ModulesToSaveWrapper)]
-    assert wrapped == list(saved_modules(modules, lora))
+    assert wrapped == list(saved_modules(modules.whole, lora))
 
 
 def test_a_norm_is_not_every_module_whose_name_ends_so() -> None:
     modules = base_modules(tiny_model())
 
-    assert saved_modules(modules, LoraSpec(modules_to_save=("norm",))) == ("model.norm",)
+    assert saved_modules(modules.whole, LoraSpec(modules_to_save=("norm",))) == ("model.norm",)
 
 
 def test_ranks_and_scales_follow_their_patterns() -> None:

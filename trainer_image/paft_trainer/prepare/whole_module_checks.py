@@ -1,15 +1,11 @@
 """Modules that one arm trains whole: what the merge can take of both arms, told before either trains."""
 
+from paft_api.adapter_modules import adapted_modules, saved_modules
 from paft_api.run_spec import PrepareRun
 from paft_api.spec.lora import LoraSpec
 from paft_trainer.errors import ConfigInvalid
 from paft_trainer.merge.saved_tensors import acting_arms
-from paft_trainer.training.adapter_targets import (
-    ADAPTER_CHECKS,
-    BaseModules,
-    adapted_modules,
-    saved_modules,
-)
+from paft_trainer.training.adapter_targets import ADAPTER_CHECKS, BaseModules
 
 
 def check_whole_modules(run: PrepareRun, modules: BaseModules) -> None:
@@ -17,9 +13,9 @@ def check_whole_modules(run: PrepareRun, modules: BaseModules) -> None:
     specs = {"sft": run.sft.lora, "preference": run.preference.lora}
     if not all(_suits(modules, lora) for lora in specs.values()):
         return
-    saved = {arm: saved_modules(modules, lora) for arm, lora in specs.items()}
+    saved = {arm: saved_modules(modules.whole, lora) for arm, lora in specs.items()}
     for arm, other in (("sft", "preference"), ("preference", "sft")):
-        adapted = adapted_modules(modules, specs[other])
+        adapted = adapted_modules(modules.linear, specs[other])
         both = next((name for name in saved[arm] if name in adapted), None)
         if both is not None:
             raise ConfigInvalid(

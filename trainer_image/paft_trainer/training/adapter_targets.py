@@ -12,12 +12,11 @@ from typing import Any
 import torch
 from peft import LoraConfig
 
+from paft_api.adapter_modules import ALL_LINEAR, adapted_modules, is_excluded, is_named, layer_of, saved_modules
 from paft_api.spec.lora import LoraSpec
 from paft_trainer.adapter_configuration import pattern_problem
 from paft_trainer.errors import ConfigInvalid
 from paft_trainer.training.base_model import lora_configuration
-
-ALL_LINEAR = "all-linear"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,22 +52,12 @@ def base_modules(model: Any) -> BaseModules:
     )
 
 
-def adapted_modules(modules: BaseModules, lora: LoraSpec) -> tuple[str, ...]:
-    """Full names of the modules that get factors, in the base's order, of a spec that passes `ADAPTER_CHECKS`."""
-    return tuple(name for name in _targets(modules, lora) if not _is_excluded(lora, name) and _is_in_layers(lora, name))
-
-
-def saved_modules(modules: BaseModules, lora: LoraSpec) -> tuple[str, ...]:
-    """Full names of the modules that are trained whole, likewise."""
-    return tuple(name for name in modules.whole if _is_named(name, lora.modules_to_save))
-
-
 def adapter_configuration(model: Any, lora: LoraSpec) -> LoraConfig:
     """PEFT's configuration of the adapter of a base. Raises ConfigInvalid."""
     modules = base_modules(model)
     for check in ADAPTER_CHECKS.values():
         check(modules, lora)
-    saved = saved_modules(modules, lora)
+    saved = saved_modules(modules.whole, lora)
     options: dict[str, Any] = {}
     if lora.target_modules_pattern is not None:
         options["target_modules"] = lora.target_modules_pattern
@@ -86,34 +75,6 @@ def adapter_configuration(model: Any, lora: LoraSpec) -> LoraConfig:
         # By whole names: PEFT would take `norm` for every module whose name ends so, `input_layernorm` included.
         options["modules_to_save"] = list(saved)
     return lora_configuration(lora, **options)
-
-
-def _targets(modules: BaseModules, lora: LoraSpec) -> Sequence[str]:
-    pattern = lora.target_modules_pattern
-    if pattern is not None:
-        return [name for name in modules.linear if re.fullmatch(pattern, name)]
-    if lora.target_modules == (ALL_LINEAR,):
-        return modules.linear
-    return [name for name in modules.linear if _is_named(name, lora.target_modules)]
-
-
-def _is_excluded(lora: LoraSpec, name: str) -> bool:
-    return _is_named(name, (*lora.exclude_modules, *lora.modules_to_save))
-
-
-def _is_in_layers(lora: LoraSpec, name: str) -> bool:
-    return not lora.layers_to_transform or _layer_of(name, lora.layers_pattern) in lora.layers_to_transform
-
-
-def _layer_of(name: str, lists: Sequence[str]) -> int | None:
-    """PEFT's rule: the first number in a name that comes after a name, or after one of those given."""
-    patterns = [rf"(?:^|.*?\.){re.escape(one)}\.(?P<layer>\d+)\." for one in lists] or [r".*?\.[^.]*\.(?P<layer>\d+)\."]
-    found = next((match for pattern in patterns if (match := re.match(pattern, name))), None)
-    return None if found is None else int(found["layer"])
-
-
-def _is_named(name: str, wanted: Sequence[str]) -> bool:
-    return any(name == one or name.endswith(f".{one}") for one in wanted)
 
 
 def _end(name: str) -> str:
@@ -136,7 +97,7 @@ def _check_targets(modules: BaseModules, lora: LoraSpec) -> None:
             )
         return
     for target in lora.target_modules:
-        if not any(_is_named(name, (target,)) for name in modules.linear):
+        if not any(is_named(name, (target,)) for name in modules.linear):
             raise ConfigInvalid(
                 f"targetModules {target!r} is no linear module of the base", remedy=_remedy(target, modules.linear)
             )
@@ -157,7 +118,7 @@ def _check_target_pattern(modules: BaseModules, lora: LoraSpec) -> None:
         raise ConfigInvalid(
             f"targetModulesPattern {pattern!r} is no regular expression: {error}", remedy="Correct it."
         ) from error
-    other = next((name for name in matching if name not in modules.linear and not _is_excluded(lora, name)), None)
+    other = next((name for name in matching if name not in modules.linear and not is_excluded(name, lora)), None)
     if other is not None:
         raise ConfigInvalid(
             f"targetModulesPattern {pattern!r} matches {other}, which is no linear module besides the head",
@@ -172,12 +133,12 @@ def _check_target_pattern(modules: BaseModules, lora: LoraSpec) -> None:
 
 def _check_saved(modules: BaseModules, lora: LoraSpec) -> None:
     for wanted in lora.modules_to_save:
-        if not any(_is_named(name, (wanted,)) for name in modules.whole):
+        if not any(is_named(name, (wanted,)) for name in modules.whole):
             raise ConfigInvalid(
                 f"modulesToSave {wanted!r} is no module of the base with weights of its own",
                 remedy=_remedy(wanted, modules.whole),
             )
-    chosen = saved_modules(modules, lora)
+    chosen = saved_modules(modules.whole, lora)
     tied = next((name for name in chosen if modules.tied and name in modules.ends), None)
     if tied is not None:
         raise ConfigInvalid(
@@ -186,7 +147,7 @@ def _check_saved(modules: BaseModules, lora: LoraSpec) -> None:
             remedy="Take it out, or use a base whose head is not tied.",
         )
     named = () if lora.target_modules == (ALL_LINEAR,) else lora.target_modules
-    both = next((name for name in chosen if _is_named(name, named)), None)
+    both = next((name for name in chosen if is_named(name, named)), None)
     if both is not None:
         raise ConfigInvalid(
             f"modulesToSave and targetModules both name {both}, which is trained whole or by factors, not both",
@@ -205,8 +166,8 @@ def _check_layers(modules: BaseModules, lora: LoraSpec) -> None:
             "layersToTransform chooses among targetModules, not among what targetModulesPattern matches",
             remedy="Name the layers in the pattern, or the modules in targetModules.",
         )
-    chosen = adapted_modules(modules, lora)
-    present = {_layer_of(name, lora.layers_pattern) for name in chosen}
+    chosen = adapted_modules(modules.linear, lora)
+    present = {layer_of(name, lora.layers_pattern) for name in chosen}
     missing = next((layer for layer in lora.layers_to_transform if layer not in present), None)
     if missing is not None:
         raise ConfigInvalid(
@@ -229,7 +190,7 @@ def _check_alphas(modules: BaseModules, lora: LoraSpec) -> None:
 
 def _check_keys(modules: BaseModules, lora: LoraSpec, field: str, patterns: Iterable[str]) -> None:
     """Of rankPattern and alphaPattern: those that the merge will read, and that mean a module."""
-    chosen = adapted_modules(modules, lora)
+    chosen = adapted_modules(modules.linear, lora)
     for key in patterns:
         problem = pattern_problem(key)
         if problem is not None:
