@@ -68,8 +68,10 @@ def _read(job: PaftJob, arguments: EstimateArguments) -> tuple[BaseShape, dict[s
     """The base and the rows of both arms. Raises CommandError."""
     require_trainer()
     from paft_trainer.errors import StageError
+    from paft_trainer.no_accelerator import use_no_accelerator
     from paft_trainer.storage import StorageUnavailable
 
+    use_no_accelerator()
     given = _given_sizes(job, arguments)
     unknown = {arm: _arm(job, arm) for arm in ARMS if arm not in given}
     try:

@@ -1,9 +1,7 @@
 """`paft data preview FILE`: what becomes of a job's rows. Reads only."""
 
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,12 +54,12 @@ def show_preview(file: Path, arguments: PreviewArguments, *, as_json: bool) -> N
     places = _places(job, arguments)
     require_trainer()
     from paft_trainer.errors import StageError
+    from paft_trainer.no_accelerator import use_no_accelerator
     from paft_trainer.storage import StorageUnavailable
 
+    use_no_accelerator()
     try:
-        # DeepSpeed says on stdout which accelerator it finds, where only the preview belongs.
-        with redirect_stdout(sys.stderr):
-            previews = _read(job, places, arguments)
+        previews = _read(job, places, arguments)
     except StorageUnavailable as error:
         raise CommandError(f"{error.message}\n  {error.remedy}", exit_code=EXIT_FAILED) from error
     except StageError as error:

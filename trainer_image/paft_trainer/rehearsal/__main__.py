@@ -13,6 +13,7 @@ from paft_api.rehearsal import Rehearsal, RehearsedPreparation
 from paft_api.run_spec import RunSpec
 from paft_trainer.errors import StageError
 from paft_trainer.kernel_cache import keep_kernels_in
+from paft_trainer.no_accelerator import use_no_accelerator
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _found(run_spec: RunSpec, *, tell: Callable[[str], None]) -> Rehearsal | RehearsedPreparation:
     """Imported late, as either takes seconds that the other does without."""
     if run_spec.prepare is not None:
+        use_no_accelerator()
         from paft_trainer.rehearsal.preparation import rehearse_preparation
 
         return rehearse_preparation(run_spec, tell=tell)
