@@ -68,7 +68,7 @@ spec:
     assert printed.err == (
         f"job.yaml:9:21: spec.preference.data.train[0].uri: file://{prepared.path}/pairs.jsonl:1: the field rejected "
         "is missing; the row has chosen, prompt\n"
-        "  Add the field, or correct `format` of this source.\n"
+        "  Add the field, name its column in `columns`, or correct `format` of this source.\n"
         "job.yaml:14:16: spec.sft.training.globalBatchSize: globalBatchSize 400 is larger than the 48 training rows\n"
         "  Use at most 48, or add rows.\n"
         "job.yaml:15:12: spec.sft.lora.targetModules: targetModules 'gate' is no linear module of the base\n"
