@@ -27,7 +27,7 @@ PAGE = ROOT / "docs" / "reference" / "arm-faults.md"
 RESULTS = ROOT / ".paft" / "campaigns" / "arm_faults.jsonl"
 TRIALS = 64
 """Of each kind: a few come too late, when the arm is at its end."""
-MORE_TRIALS = {Kind.STOPPED: 16, Kind.TORN: 16}
+MORE_TRIALS = {Kind.STOPPED: 24, Kind.TORN: 16}
 """Of the kinds of which more come too late."""
 
 
