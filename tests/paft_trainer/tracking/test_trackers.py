@@ -171,3 +171,11 @@ def test_a_documents_values_have_their_paths_as_names() -> None:
     document = {"lora": {"r": 4, "targetModules": ["q_proj"]}, "l1": {"mode": "none"}}
 
     assert dict(flattened(document)) == {"lora.r": "4", "lora.targetModules": "['q_proj']", "l1.mode": "none"}
+
+
+def test_a_map_of_patterns_is_a_value() -> None:
+    ranks = {r"layers\.1\.mlp\..*": 6}
+    assert dict(flattened({"lora": {"rankPattern": ranks, "alphaPattern": {"q_proj": 3}}})) == {
+        "lora.rankPattern": str(ranks),
+        "lora.alphaPattern.q_proj": "3",
+    }

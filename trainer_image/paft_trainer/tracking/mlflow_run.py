@@ -1,6 +1,7 @@
 """MLflow, by its client alone: no state in the process besides the run's."""
 
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -15,6 +16,7 @@ _MOST_METRICS = 1000
 _MOST_PARAMS = 100
 _LONGEST_PARAM = 6000
 """MLflow's limits of one call, and of one value in characters."""
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _RUN_TAG, _GROUP_TAG = "paft.run", "paft.group"
 _STATUS = {RunEnd.FINISHED: "FINISHED", RunEnd.STOPPED: "KILLED", RunEnd.FAILED: "FAILED"}
 
@@ -87,8 +89,9 @@ class MlflowRun:
 
 
 def flattened(document: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """The values of a document by their paths: `training.learningRate`. Lists are values."""
-    if isinstance(document, Mapping):
+    """The values of a document by their paths: `training.learningRate`. Lists are values, and so are maps whose keys
+    are no names, such as patterns: MLflow takes none of these in the name of a parameter."""
+    if isinstance(document, Mapping) and all(_NAME.fullmatch(name) for name in document):
         for name, value in document.items():
             yield from flattened(value, f"{prefix}.{name}".lstrip("."))
     else:
