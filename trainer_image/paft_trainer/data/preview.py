@@ -85,14 +85,12 @@ def preview_source(
             break
         with bad_rows.left_out():
             encoded = encode_placed(encode, placed)
-            sequences = {name: _kinds(*labelled, max_length) for name, labelled in _sequences(encoded).items()}
+            sequences = _sequences(encoded)
+            kinds = {name: _kinds(labels, max_length) for name, (_, labels) in sequences.items()}
             usable = is_usable(_as_trained(encoded, max_length), max_length)
-            _count(counts, sequences, _sequences(encoded), max_length, usable=usable)
+            _count(counts, kinds, sequences, max_length, usable=usable)
             if len(rows) < shown:
-                runs = {
-                    name: list(_runs(tokenizer, kinds, _sequences(encoded)[name][0]))
-                    for name, kinds in sequences.items()
-                }
+                runs = {name: list(_runs(tokenizer, kinds[name], ids)) for name, (ids, _) in sequences.items()}
                 rows.append(PreviewedRow(place=placed.place, runs=runs, usable=usable))
     return SourcePreview(source=source, rows=rows, counts=counts, complete=complete, bad_rows=bad_rows)
 
@@ -108,7 +106,7 @@ def _sequences(encoded: Encoded) -> dict[str, tuple[list[int], list[int]]]:
     }
 
 
-def _kinds(ids: Sequence[int], labels: Sequence[int], max_length: int) -> list[str]:
+def _kinds(labels: Sequence[int], max_length: int) -> list[str]:
     return [
         CUT if position >= max_length else MASKED if label == IGNORED else LEARNT
         for position, label in enumerate(labels)
@@ -123,20 +121,20 @@ def _as_trained(encoded: Encoded, max_length: int) -> Encoded:
 
 def _count(
     counts: Counts,
-    sequences: dict[str, list[str]],
-    labelled: dict[str, tuple[list[int], list[int]]],
+    kinds: dict[str, list[str]],
+    sequences: dict[str, tuple[list[int], list[int]]],
     max_length: int,
     *,
     usable: bool,
 ) -> None:
     counts.rows += 1
     counts.without_learning += not usable
-    for name, kinds in sequences.items():
-        counts.lengths.append(len(kinds))
-        counts.cut_sequences += len(kinds) > max_length
-        counts.lost_learning += sum(label != IGNORED for label in labelled[name][1][max_length:])
+    for name, (_, labels) in sequences.items():
+        counts.lengths.append(len(labels))
+        counts.cut_sequences += len(labels) > max_length
+        counts.lost_learning += sum(label != IGNORED for label in labels[max_length:])
         for kind in counts.tokens:
-            counts.tokens[kind] += kinds.count(kind)
+            counts.tokens[kind] += kinds[name].count(kind)
 
 
 def _runs(tokenizer: PreTrainedTokenizerBase, kinds: Sequence[str], ids: Sequence[int]) -> Iterator[Run]:
