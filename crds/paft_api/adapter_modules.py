@@ -4,11 +4,14 @@ A pure function of names, so that what trains and what estimates agree. Patterns
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from paft_api.spec.lora import LoraSpec
 
 ALL_LINEAR = "all-linear"
+
+Value = TypeVar("Value")
 
 
 def adapted_modules(linear: Sequence[str], lora: LoraSpec) -> tuple[str, ...]:
@@ -23,8 +26,19 @@ def saved_modules(whole: Iterable[str], lora: LoraSpec) -> tuple[str, ...]:
 
 def rank_of(name: str, lora: LoraSpec) -> int:
     """The rank of a module's factors."""
-    matching = (rank for key, rank in lora.rank_pattern.items() if re.match(rf"(.*\.)?({key})$", name))
-    return next(matching, lora.r)
+    return by_pattern(lora.rank_pattern, name, lora.r)
+
+
+def by_pattern(patterns: Mapping[str, Value], name: str, default: Value) -> Value:
+    """PEFT's rule (get_pattern_key): the first key that matches the end of the module's name, after a dot; where none
+    does, a key that is the name."""
+    matching = (value for key, value in patterns.items() if re.match(at_the_end(key), name))
+    return next(matching, patterns.get(name, default))
+
+
+def at_the_end(key: str) -> str:
+    """The expression of a key of rankPattern or alphaPattern."""
+    return rf"(.*\.)?({key})$"
 
 
 def is_named(name: str, wanted: Sequence[str]) -> bool:

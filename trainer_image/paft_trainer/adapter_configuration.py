@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from paft_api.adapter_modules import at_the_end, by_pattern
 from paft_trainer.errors import ConfigInvalid
 from paft_trainer.foreign_documents import BrokenDocument, parse_object, quoted, shown
 
@@ -99,12 +100,12 @@ class AdapterConfiguration:
 
     def rank(self, module: str) -> int:
         """r of a module."""
-        return _by_pattern(self.rank_pattern, module, self.r)
+        return by_pattern(self.rank_pattern, module, self.r)
 
     def scale(self, module: str) -> float:
         """alpha/r, with rsLoRA alpha/√r (arXiv 2312.03732)."""
         rank = self.rank(module)
-        return _by_pattern(self.alpha_pattern, module, self.alpha) / (math.sqrt(rank) if self.rslora else rank)
+        return by_pattern(self.alpha_pattern, module, self.alpha) / (math.sqrt(rank) if self.rslora else rank)
 
 
 def parse_configuration(folder: str, content: bytes) -> AdapterConfiguration:
@@ -186,7 +187,7 @@ def pattern_problem(key: str) -> str | None:
     try:
         re.compile(key)
         # A key with flags is an expression on its own, but not within another one.
-        re.compile(_at_the_end(key))
+        re.compile(at_the_end(key))
     except (re.error, OverflowError, RecursionError) as error:
         return f"no regular expression: {error}"
     return None if _matches_in_time(key) else "which may take for ever to match"
@@ -199,17 +200,6 @@ def _matches_in_time(key: str) -> bool:
     """
     quantifiers = len(re.findall(r"[*+{]|(?<!\()\?", key))
     return len(key) <= 200 and quantifiers <= 3 and key.count("(") <= 3 and re.search(r"\)[*+{]", key) is None
-
-
-def _by_pattern(patterns: Mapping[str, Any], module: str, default: Any) -> Any:
-    """PEFT's rule (get_pattern_key): the first key that matches the end of the module's name, after a dot; where none
-    does, a key that is the name."""
-    matching = (value for key, value in patterns.items() if re.match(_at_the_end(key), module))
-    return next(matching, patterns.get(module, default))
-
-
-def _at_the_end(key: str) -> str:
-    return rf"(.*\.)?({key})$"
 
 
 def _broken(folder: str, reason: str) -> ConfigInvalid:

@@ -12,7 +12,15 @@ from typing import Any
 import torch
 from peft import LoraConfig
 
-from paft_api.adapter_modules import ALL_LINEAR, adapted_modules, is_excluded, is_named, layer_of, saved_modules
+from paft_api.adapter_modules import (
+    ALL_LINEAR,
+    adapted_modules,
+    at_the_end,
+    is_excluded,
+    is_named,
+    layer_of,
+    saved_modules,
+)
 from paft_api.spec.lora import LoraSpec
 from paft_trainer.adapter_configuration import pattern_problem
 from paft_trainer.errors import ConfigInvalid
@@ -195,7 +203,7 @@ def _check_keys(modules: BaseModules, lora: LoraSpec, field: str, patterns: Iter
         problem = pattern_problem(key)
         if problem is not None:
             raise ConfigInvalid(f"{field} has the key {key!r}, {problem}", remedy="Write it more simply.")
-        if not any(re.match(rf"(.*\.)?({key})$", name) for name in chosen):
+        if not any(re.match(at_the_end(key), name) for name in chosen):
             raise ConfigInvalid(
                 f"{field} {key!r} matches the name of no module that is adapted",
                 remedy=f"It has to match the end of a name, from a dot on, such as {_end(chosen[0])}.",
